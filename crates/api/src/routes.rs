@@ -1,0 +1,93 @@
+//! Paths of the Auth Service's API and of the proxy's web API.
+
+/// Join a cluster by token. Anonymous, or relayed by a proxy.
+pub const JOIN: &str = "/v1/join";
+/// Log a local user in. Proxies only.
+pub const LOGIN: &str = "/v1/login";
+/// An invite or password reset: `GET` shows it, `POST` accepts it. Proxies only.
+pub const INVITE: &str = "/v1/invites/{token}";
+/// What the cluster offers before login (second factor, version). Proxies only.
+pub const PING: &str = "/v1/ping";
+/// Everything a service keeps a snapshot of, and then each change. Services only.
+pub const WATCH: &str = "/v1/watch";
+/// An agent's heartbeat: `PUT` announces, `DELETE` withdraws. That agent only.
+pub const APP_SERVER: &str = "/v1/app-servers/{host_id}";
+/// Audit events: `POST` stores a batch (agents, proxies), `GET` searches.
+pub const AUDIT: &str = "/v1/audit";
+/// Checks the hash chain of the audit log.
+pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
+/// Cluster name, version, CA pins.
+pub const STATUS: &str = "/v1/status";
+/// The apps that the caller may see.
+pub const APPS: &str = "/v1/apps";
+/// The agents that serve apps (`tctl apps ls`).
+pub const APP_SERVERS: &str = "/v1/app-servers";
+/// `POST` opens an app session.
+pub const APP_SESSIONS: &str = "/v1/app-sessions";
+/// `DELETE` ends an app session.
+pub const APP_SESSION: &str = "/v1/app-sessions/{id}";
+/// `POST` creates a user with an invite.
+pub const USERS: &str = "/v1/users";
+/// `POST` resets a user's password and second factor.
+pub const USER_RESET: &str = "/v1/users/{name}/reset";
+/// `POST` makes a join token.
+pub const TOKENS: &str = "/v1/tokens";
+/// `POST` stores a resource.
+pub const RESOURCES: &str = "/v1/resources";
+/// `GET` lists a kind.
+pub const RESOURCES_OF_KIND: &str = "/v1/resources/{kind}";
+/// `GET` reads and `DELETE` removes one resource.
+pub const RESOURCE: &str = "/v1/resources/{kind}/{name}";
+
+/// Proxy web API: what the cluster offers before login.
+pub const WEB_PING: &str = "/webapi/ping";
+/// Proxy web API: password (and one-time code) login, answered with a certificate.
+pub const WEB_LOGIN: &str = "/webapi/login";
+/// Proxy web API: join a cluster through the proxy.
+pub const WEB_JOIN: &str = "/webapi/host/credentials";
+/// Proxy page: an invite or a password reset.
+pub const WEB_INVITE: &str = "/web/invite/{token}";
+
+/// Fills the one `{…}` segment of a route with a percent-encoded value.
+#[must_use]
+pub fn fill(route: &str, value: &str) -> String {
+    fill_all(route, &[value])
+}
+
+/// Fills each `{…}` segment of a route in turn.
+#[must_use]
+pub fn fill_all(route: &str, values: &[&str]) -> String {
+    let mut values = values.iter();
+    let segments = route.split('/').map(|segment| {
+        if segment.starts_with('{') {
+            values.next().map_or_else(String::new, |value| encode(value))
+        } else {
+            segment.to_owned()
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn encode(value: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_encoded_into_their_segment() {
+        assert_eq!(fill(USER_RESET, "a/b@c"), "/v1/users/a%2Fb%40c/reset");
+        assert_eq!(fill_all(RESOURCE, &["role", "x y"]), "/v1/resources/role/x%20y");
+    }
+}

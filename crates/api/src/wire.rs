@@ -1,0 +1,57 @@
+//! Names that our processes show each other on the wire: ALPN protocols,
+//! server names, headers. One place, so that both ends agree.
+
+use access::AppSessionId;
+
+/// ALPN of the Auth Service's API; the proxy passes such connections on unread.
+pub const ALPN_AUTH: &[u8] = b"causeway-auth";
+/// ALPN of an agent's tunnel, ended at the proxy.
+pub const ALPN_TUNNEL: &[u8] = b"causeway-tunnel";
+/// ALPN of app traffic, end to end between `tsh` and the agent.
+pub const ALPN_APP: &[u8] = b"causeway-app";
+
+/// Server name in the certificate of the Auth Service.
+pub const AUTH_SERVER_NAME: &str = "auth.causeway.internal";
+/// Server name in the certificate of a Proxy Service.
+pub const PROXY_SERVER_NAME: &str = "proxy.causeway.internal";
+/// Suffix of the server names that app connections carry.
+pub const APP_SERVER_SUFFIX: &str = ".app.causeway.internal";
+/// Wildcard in the certificate of an agent.
+pub const APP_SERVER_WILDCARD: &str = "*.app.causeway.internal";
+
+/// Header by which `tsh` tells the agent the SHA-256 (lower-case hex) of a
+/// body that it has read, so that it is hashed once. Never sent to AWS.
+pub const HEADER_PAYLOAD_SHA256: &str = "x-causeway-payload-sha256";
+/// Header with our own id of a refused call, for the audit log.
+pub const HEADER_REQUEST_ID: &str = "x-causeway-request-id";
+
+/// The server name of a connection for one app session.
+#[must_use]
+pub fn app_server_name(session: &AppSessionId) -> String {
+    format!("{session}{APP_SERVER_SUFFIX}")
+}
+
+/// Reads the app session back out of a server name; `None` if it is not one.
+#[must_use]
+pub fn app_session_of(server_name: &str) -> Option<AppSessionId> {
+    let id = server_name.strip_suffix(APP_SERVER_SUFFIX)?;
+    AppSessionId::parse(id).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_name_round_trips() {
+        let id = AppSessionId::parse("0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(app_session_of(&app_server_name(&id)), Some(id));
+    }
+
+    #[test]
+    fn other_server_names_are_no_session() {
+        for name in ["", ".app.causeway.internal", "x.app.causeway.internal", "grafana.example.com"] {
+            assert_eq!(app_session_of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The teleport command: settings, start, stop.

@@ -1,0 +1,1 @@
+//! A cluster of real processes for tests, and the end-to-end tests.
