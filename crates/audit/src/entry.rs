@@ -11,16 +11,16 @@ use crate::events::{Event, Outcome, RequestFields, What};
 
 /// Where entries are written down.
 pub trait Record {
-    /// Proof of writing; what it is good for is the implementation's affair.
-    type Ticket;
+    /// What the implementation remembers of an open entry.
+    type Opened;
     /// Why an entry could not be written.
     type Error;
 
     /// Writes down that a call is about to leave. The call may leave only if this worked.
-    fn opened(&self, event: &Event) -> Result<Self::Ticket, Self::Error>;
+    fn opened(&self, event: &Event) -> Result<Self::Opened, Self::Error>;
 
     /// Writes down what became of it. Nobody waits for this, so an implementation deals with its own failures.
-    fn closed(&self, event: &Event);
+    fn closed(&self, opened: &Self::Opened, event: &Event);
 }
 
 /// A request about to be recorded.
@@ -30,6 +30,7 @@ pub struct Request(Event);
 /// An open entry.
 pub struct Entry<R: Record> {
     record: Arc<R>,
+    opened: R::Opened,
     event: Event,
     closed: bool,
 }
@@ -67,10 +68,10 @@ impl Request {
     }
 
     /// Writes the entry down. From here on the call may leave.
-    pub fn open<R: Record>(mut self, record: Arc<R>) -> Result<(Entry<R>, R::Ticket), R::Error> {
+    pub fn open<R: Record>(mut self, record: Arc<R>) -> Result<Entry<R>, R::Error> {
         end(&mut self.0, Outcome::Unknown, Closing::default());
-        let ticket = record.opened(&self.0)?;
-        Ok((Entry { record, event: self.0, closed: false }, ticket))
+        let opened = record.opened(&self.0)?;
+        Ok(Entry { record, opened, event: self.0, closed: false })
     }
 }
 
@@ -78,8 +79,13 @@ impl<R: Record> Entry<R> {
     /// Closes the entry with what became of the call.
     pub fn close(mut self, outcome: Outcome, closing: Closing) {
         end(&mut self.event, outcome, closing);
-        self.record.closed(&self.event);
+        self.record.closed(&self.opened, &self.event);
         self.closed = true;
+    }
+
+    /// What the record remembers of this entry.
+    pub fn opened(&self) -> &R::Opened {
+        &self.opened
     }
 
     /// The entry's uid, which log lines repeat.
@@ -91,7 +97,7 @@ impl<R: Record> Entry<R> {
 impl<R: Record> Drop for Entry<R> {
     fn drop(&mut self) {
         if !self.closed {
-            self.record.closed(&self.event);
+            self.record.closed(&self.opened, &self.event);
         }
     }
 }
@@ -161,7 +167,7 @@ mod tests {
     }
 
     impl Record for Book {
-        type Ticket = ();
+        type Opened = ();
         type Error = &'static str;
 
         fn opened(&self, event: &Event) -> Result<(), &'static str> {
@@ -172,7 +178,7 @@ mod tests {
             Ok(())
         }
 
-        fn closed(&self, event: &Event) {
+        fn closed(&self, (): &(), event: &Event) {
             self.lines.lock().unwrap().push(("closed", event.clone()));
         }
     }
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn an_entry_is_closed_with_what_became_of_the_call() {
         let book = Arc::new(Book::default());
-        let (entry, ()) = request("dynamodb").open(Arc::clone(&book)).unwrap();
+        let entry = request("dynamodb").open(Arc::clone(&book)).unwrap();
         let closing = Closing {
             status_code: Some(200),
             duration: Duration::from_millis(12),
