@@ -1,0 +1,1 @@
+//! The two spellings of time that SigV4 knows.

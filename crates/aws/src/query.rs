@@ -1,0 +1,1 @@
+//! Queries and forms: `name=value` pairs, percent-decoded once.
