@@ -68,7 +68,7 @@ pub fn fill_all(route: &str, values: &[&str]) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
