@@ -1,0 +1,135 @@
+//! Where a connection goes, by its ClientHello alone.
+//!
+//! The private protocols must be offered alone: a client that offers one of
+//! them beside another is not one of ours, and is refused rather than guessed at.
+
+use access::AppSessionId;
+use api::wire;
+use thiserror::Error;
+
+use crate::hello::Hello;
+
+/// The four roads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Road {
+    /// To the Auth Service, unread.
+    Auth,
+    /// An agent's tunnel, ended here.
+    Tunnel,
+    /// To an agent, unread, if the session lives.
+    App(AppSessionId),
+    /// The web pages and the web API, ended here.
+    Web,
+}
+
+/// Why a connection goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NoRoad {
+    /// None of the offered protocols is spoken here.
+    #[error("none of the offered protocols is spoken here")]
+    Protocol,
+    /// A private protocol beside others.
+    #[error("a private protocol is offered beside others")]
+    Mixed,
+    /// App traffic whose server name carries no session.
+    #[error("the server name carries no app session")]
+    ServerName,
+}
+
+/// Decides.
+pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
+    let offers = |name: &[u8]| hello.alpn.iter().any(|offer| offer == name);
+    if [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_APP].into_iter().any(offers) {
+        return match hello.alpn.as_slice() {
+            [one] if one == wire::ALPN_AUTH => Ok(Road::Auth),
+            [one] if one == wire::ALPN_TUNNEL => Ok(Road::Tunnel),
+            [_] => hello
+                .server_name
+                .as_deref()
+                .and_then(wire::app_session_of)
+                .map(Road::App)
+                .ok_or(NoRoad::ServerName),
+            _ => Err(NoRoad::Mixed),
+        };
+    }
+    if hello.alpn.is_empty() || offers(b"h2") || offers(b"http/1.1") {
+        return Ok(Road::Web);
+    }
+    Err(NoRoad::Protocol)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SESSION: &str = "0123456789abcdef0123456789abcdef";
+
+    fn hello(alpn: &[&str], server_name: &str) -> Hello {
+        Hello {
+            server_name: (!server_name.is_empty()).then(|| server_name.to_owned()),
+            alpn: alpn.iter().map(|offer| offer.as_bytes().to_vec()).collect(),
+        }
+    }
+
+    #[test]
+    fn table_of_roads() {
+        let app = format!("{SESSION}.app.causeway.internal");
+        let session = || Ok(Road::App(AppSessionId::parse(SESSION).unwrap()));
+        let cases: Vec<(&[&str], &str, Result<Road, NoRoad>)> = vec![
+            (&["causeway-auth"], "", Ok(Road::Auth)),
+            (&["causeway-auth"], "auth.causeway.internal", Ok(Road::Auth)),
+            (&["causeway-auth"], &app, Ok(Road::Auth)),
+            (&["causeway-tunnel"], "proxy.causeway.internal", Ok(Road::Tunnel)),
+            (&["causeway-tunnel"], "", Ok(Road::Tunnel)),
+            (&["causeway-app"], &app, session()),
+            (&["causeway-app"], "", Err(NoRoad::ServerName)),
+            (&["causeway-app"], "proxy.example.com", Err(NoRoad::ServerName)),
+            (&["causeway-app"], "app.causeway.internal", Err(NoRoad::ServerName)),
+            (&["causeway-app"], "x.app.causeway.internal", Err(NoRoad::ServerName)),
+            (&["causeway-app"], &format!("a.{app}"), Err(NoRoad::ServerName)),
+            (&["causeway-app"], &format!("{app}.evil.example"), Err(NoRoad::ServerName)),
+            (&["h2", "http/1.1"], "proxy.example.com", Ok(Road::Web)),
+            (&["h2"], &app, Ok(Road::Web)),
+            (&["http/1.1"], "", Ok(Road::Web)),
+            (&["http/1.0", "http/1.1"], "", Ok(Road::Web)),
+            (&[], "proxy.example.com", Ok(Road::Web)),
+            (&[], "", Ok(Road::Web)),
+            (&["h2", "causeway-auth"], "", Err(NoRoad::Mixed)),
+            (&["causeway-app", "h2"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-app", "causeway-app"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-auth", "causeway-tunnel"], "", Err(NoRoad::Mixed)),
+            (&["http/1.0"], "", Err(NoRoad::Protocol)),
+            (&["h3"], "proxy.example.com", Err(NoRoad::Protocol)),
+            (&["causeway-Auth"], "", Err(NoRoad::Protocol)),
+            (&["causeway-auth2"], "", Err(NoRoad::Protocol)),
+        ];
+        for (alpn, name, expected) in cases {
+            assert_eq!(decide(&hello(alpn, name)), expected, "{alpn:?} {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_private_protocol_alone_leaves_the_web(
+            alpn in proptest::collection::vec("(h2|http/1.1|causeway-(auth|tunnel|app)|[a-z]{1,8})", 0..4),
+            name in "([a-z0-9.]{0,20}|[0-9a-f]{32}\\.app\\.causeway\\.internal)",
+        ) {
+            let offers: Vec<&str> = alpn.iter().map(String::as_str).collect();
+            match decide(&hello(&offers, &name)) {
+                Ok(Road::Auth) => prop_assert_eq!(offers, ["causeway-auth"]),
+                Ok(Road::Tunnel) => prop_assert_eq!(offers, ["causeway-tunnel"]),
+                Ok(Road::App(id)) => {
+                    prop_assert_eq!(offers, ["causeway-app"]);
+                    prop_assert_eq!(wire::app_server_name(&id), name);
+                }
+                Ok(Road::Web) => {
+                    let private = ["causeway-auth", "causeway-tunnel", "causeway-app"];
+                    prop_assert!(!offers.iter().any(|offer| private.contains(offer)));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! What the proxy knows of the cluster: who serves what, and which sessions live.
+//!
+//! One task follows the Auth Service's watch and publishes an immutable
+//! [`Snapshot`] after each change. While the Auth Service is away the last one
+//! stays: sessions in it still end by their own time. Nothing is decided here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use access::{AppName, AppSessionId, HostId, Lock, UserName};
+use api::error::Chain;
+use api::types::app_servers::AppServer;
+use api::types::app_sessions::AppSession;
+use api::types::watch::{Change, Item, Key, UserState};
+use api::watch::Watch;
+use api::{ApiError, Client};
+use futures_util::FutureExt as _;
+use pki::LiveTrust;
+use thiserror::Error;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+/// Shortest and longest pause before the watch is opened again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// What is known at one moment. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    sessions: Arc<HashMap<AppSessionId, Arc<AppSession>>>,
+    users: Arc<HashMap<UserName, UserState>>,
+    locks: Arc<HashMap<String, Box<Lock>>>,
+    servers: Arc<HashMap<HostId, Arc<AppServer>>>,
+    hosts_of_apps: Arc<HashMap<AppName, BTreeSet<HostId>>>,
+}
+
+/// Why a session does not open anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NotLive {
+    /// Not in the snapshot, or its user is not.
+    #[error("the app session is unknown or has been ended")]
+    Unknown,
+    /// Its time is over.
+    #[error("the app session has expired")]
+    Expired,
+    /// The user may do nothing.
+    #[error("the user is locked")]
+    UserLocked,
+    /// A lock names the user or one of the user's roles.
+    #[error("a lock is in force against the user or one of the user's roles")]
+    Locked,
+}
+
+impl Snapshot {
+    /// The session, if it lives.
+    pub(crate) fn session(
+        &self,
+        id: &AppSessionId,
+        now: SystemTime,
+    ) -> Result<Arc<AppSession>, NotLive> {
+        let session = self.sessions.get(id).ok_or(NotLive::Unknown)?;
+        if SystemTime::from(session.expires) <= now {
+            return Err(NotLive::Expired);
+        }
+        let user = self.users.get(&session.user).ok_or(NotLive::Unknown)?;
+        if user.locked {
+            return Err(NotLive::UserLocked);
+        }
+        if self.locks.values().any(|lock| locks_user(lock, user, now)) {
+            return Err(NotLive::Locked);
+        }
+        Ok(Arc::clone(session))
+    }
+
+    /// The agents that announced the app.
+    pub(crate) fn hosts_of(&self, app: &AppName) -> Vec<HostId> {
+        self.hosts_of_apps.get(app).map(|hosts| hosts.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Applies one change.
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(item) => self.put(item),
+            Change::Delete(key) => self.delete(&key),
+            Change::Ready | Change::Beat => {}
+        }
+    }
+
+    fn put(&mut self, item: Item) {
+        match item {
+            Item::AppSession(session) => {
+                Arc::make_mut(&mut self.sessions).insert(session.id.clone(), Arc::new(session));
+            }
+            Item::User(user) => {
+                Arc::make_mut(&mut self.users).insert(user.name.clone(), user);
+            }
+            Item::Lock(lock) => {
+                Arc::make_mut(&mut self.locks).insert(lock.metadata.name.clone(), lock);
+            }
+            Item::AppServer(server) => {
+                self.forget_apps_of(&server.host_id);
+                let apps = Arc::make_mut(&mut self.hosts_of_apps);
+                for app in &server.apps {
+                    apps.entry(app.name().clone()).or_default().insert(server.host_id.clone());
+                }
+                let server = Arc::new(*server);
+                Arc::make_mut(&mut self.servers).insert(server.host_id.clone(), server);
+            }
+            Item::Role(_) | Item::App(_) | Item::Trust(_) => {}
+        }
+    }
+
+    fn delete(&mut self, key: &Key) {
+        match key {
+            Key::AppSession(id) => {
+                Arc::make_mut(&mut self.sessions).remove(id);
+            }
+            Key::User(name) => {
+                Arc::make_mut(&mut self.users).remove(name);
+            }
+            Key::Lock(name) => {
+                Arc::make_mut(&mut self.locks).remove(name);
+            }
+            Key::AppServer(host) => {
+                self.forget_apps_of(host);
+                Arc::make_mut(&mut self.servers).remove(host);
+            }
+            Key::Role(_) | Key::App(_) => {}
+        }
+    }
+
+    fn forget_apps_of(&mut self, host: &HostId) {
+        let Some(server) = self.servers.get(host) else { return };
+        let apps = Arc::make_mut(&mut self.hosts_of_apps);
+        for app in &server.apps {
+            if let Some(hosts) = apps.get_mut(app.name()) {
+                hosts.remove(host);
+                if hosts.is_empty() {
+                    apps.remove(app.name());
+                }
+            }
+        }
+    }
+}
+
+/// The newest snapshot, for everyone who needs it.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    newest: watch::Sender<Arc<Snapshot>>,
+    connected: watch::Sender<Connected>,
+}
+
+/// How fresh the snapshot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connected {
+    /// There has been no full list yet.
+    Never,
+    /// The watch is open: changes arrive as they happen.
+    Now,
+    /// The watch is broken; the last snapshot stays.
+    Lost,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self {
+            newest: watch::Sender::new(Arc::default()),
+            connected: watch::Sender::new(Connected::Never),
+        }
+    }
+}
+
+impl Snapshots {
+    pub(crate) fn newest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.newest.borrow())
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.newest.subscribe()
+    }
+
+    pub(crate) fn connected(&self) -> Connected {
+        *self.connected.borrow()
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.newest.send_replace(Arc::new(snapshot));
+    }
+
+    /// Follows the watch for ever, from a full list again whenever it breaks.
+    pub(crate) async fn follow(&self, client: &Client, trust: &LiveTrust) {
+        let mut failures = 0;
+        loop {
+            let before = self.connected();
+            let Err(error) = self.follow_once(client, trust).await;
+            let was_ready = self.connected() == Connected::Now;
+            failures = if was_ready { 0 } else { failures + 1 };
+            if before != Connected::Never || was_ready {
+                self.connected.send_replace(Connected::Lost);
+            }
+            let pause = jittered(pause_after(failures));
+            if was_ready || failures == 1 {
+                warn!(error = %Chain(&error), "lost the Auth Service; the last snapshot stays");
+            } else {
+                debug!(error = %Chain(&error), ?pause, "the Auth Service is still away");
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn follow_once(
+        &self,
+        client: &Client,
+        trust: &LiveTrust,
+    ) -> Result<std::convert::Infallible, ApiError> {
+        let mut watch = Watch::open(client).await?;
+        let mut snapshot = Snapshot::default();
+        let mut is_whole = false;
+        loop {
+            let mut next = Some(watch.next().await?);
+            // What has arrived together is published together.
+            while let Some(change) = next.take() {
+                is_whole |= change == Change::Ready;
+                if let Change::Put(Item::Trust(newest)) = &change {
+                    renew(trust, newest);
+                }
+                snapshot.apply(change);
+                next = watch.next().now_or_never().transpose()?;
+            }
+            if is_whole {
+                self.publish(snapshot.clone());
+                if self.connected.send_replace(Connected::Now) != Connected::Now {
+                    info!(
+                        sessions = snapshot.sessions.len(),
+                        agents = snapshot.servers.len(),
+                        "following the Auth Service"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn renew(trust: &LiveTrust, newest: &pki::Trust) {
+    let current = trust.current();
+    if current.cluster() != newest.cluster() {
+        warn!(theirs = %newest.cluster(), ours = %current.cluster(), "authorities of another cluster are not trusted");
+    } else if *current != *newest {
+        info!(cluster = %newest.cluster(), "the authorities have changed");
+        trust.replace(newest.clone());
+    }
+}
+
+fn pause_after(failures: u32) -> Duration {
+    let (shortest, longest) = PAUSES;
+    shortest.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(longest)
+}
+
+/// Between half and the whole of `pause`, so that proxies do not come back all at once.
+fn jittered(pause: Duration) -> Duration {
+    let chance = RandomState::new().build_hasher().finish();
+    let share = (chance % 1024) as u32;
+    pause / 2 + (pause / 2048) * share
+}
