@@ -1,0 +1,159 @@
+//! Copies bytes both ways between a connection and a stream, with bounded memory and nothing held back.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::io::poll_read_buf;
+
+use crate::error::StreamError;
+use crate::stream::Stream;
+
+/// How many bytes went each way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the connection into the stream.
+    pub sent: u64,
+    /// From the stream to the connection.
+    pub received: u64,
+}
+
+/// Copies until both directions have ended, one of them fails, or neither moves for `idle`.
+///
+/// The end of one direction is passed on as such and the other goes on. On failure the caller drops both, which resets
+/// the stream. `traffic` counts along, so that the figures survive a failure.
+///
+/// # Errors
+/// The first failure of either side; of kind [`io::ErrorKind::TimedOut`] when nothing moved for `idle`.
+pub async fn splice<C>(
+    connection: &mut C,
+    stream: &mut Stream,
+    idle: Duration,
+    traffic: &mut Traffic,
+) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut out = Outward::new();
+    let mut home = Homeward::default();
+    let mut timer = std::pin::pin!(sleep_until(Instant::now() + idle));
+    poll_fn(|cx| {
+        let before = *traffic;
+        let outward = out.poll(cx, connection, stream, &mut traffic.sent)?;
+        let homeward = home.poll(cx, connection, stream, &mut traffic.received)?;
+        if outward.is_ready() && homeward.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if *traffic != before {
+            timer.as_mut().reset(Instant::now() + idle);
+        }
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(StreamError::Idle { idle }.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// A read starts small and grows while it is filled, so that an idle connection costs little memory.
+const SMALLEST_READ: usize = 8 * 1024;
+const LARGEST_READ: usize = 64 * 1024;
+
+/// From the connection into the stream.
+struct Outward {
+    buffer: BytesMut,
+    read: usize,
+    pending: Bytes,
+    is_done: bool,
+}
+
+impl Outward {
+    fn new() -> Self {
+        Self { buffer: BytesMut::new(), read: SMALLEST_READ, pending: Bytes::new(), is_done: false }
+    }
+
+    /// Reads before it asks for window: an idle stream that held some would starve the others of the connection.
+    fn poll<C: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut C,
+        stream: &mut Stream,
+        sent: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_done {
+            while !self.pending.is_empty() {
+                let count = ready!(stream.poll_capacity(cx, self.pending.len()))?;
+                stream.send_chunk(self.pending.split_to(count))?;
+                *sent += count as u64;
+            }
+            self.buffer.reserve(self.read);
+            let mut space = (&mut self.buffer).limit(self.read);
+            let count = ready!(poll_read_buf(Pin::new(&mut *connection), cx, &mut space))?;
+            if count == 0 {
+                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+                self.is_done = true;
+            }
+            self.pending = self.buffer.split().freeze();
+            self.adapt(count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn adapt(&mut self, count: usize) {
+        if count == self.read {
+            self.read = (self.read * 2).min(LARGEST_READ);
+        } else if count < self.read / 4 {
+            self.read = (self.read / 2).max(SMALLEST_READ);
+        }
+    }
+}
+
+/// From the stream to the connection.
+#[derive(Default)]
+struct Homeward {
+    pending: Bytes,
+    is_unflushed: bool,
+    is_done: bool,
+}
+
+impl Homeward {
+    fn poll<C: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut C,
+        stream: &mut Stream,
+        received: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_done {
+            while !self.pending.is_empty() {
+                let count = ready!(Pin::new(&mut *connection).poll_write(cx, &self.pending))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.pending.advance(count);
+                self.is_unflushed = true;
+                *received += count as u64;
+            }
+            match stream.poll_chunk(cx) {
+                Poll::Ready(Some(chunk)) => self.pending = chunk?,
+                Poll::Ready(None) => {
+                    ready!(Pin::new(&mut *connection).poll_shutdown(cx))?;
+                    self.is_done = true;
+                }
+                Poll::Pending => {
+                    if self.is_unflushed {
+                        ready!(Pin::new(&mut *connection).poll_flush(cx))?;
+                        self.is_unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
