@@ -1,0 +1,82 @@
+//! Which AWS role `tsh apps login --aws-role …` means.
+
+use aws::RoleArn;
+use thiserror::Error;
+
+use crate::resource::{App, Finding};
+
+/// Why no single AWS role was meant. Each carries the roles for the table that people see.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RoleChoice {
+    /// Nothing was asked for and there is not exactly one.
+    #[error("--aws-role flag is required")]
+    FlagRequired {
+        /// Every role that there is.
+        candidates: Vec<RoleArn>,
+    },
+    /// The ARN is not among them.
+    #[error("failed to find the \"{asked}\" role ARN")]
+    ArnNotFound {
+        /// What was asked for.
+        asked: String,
+        /// Every role that there is.
+        candidates: Vec<RoleArn>,
+    },
+    /// No role has that name.
+    #[error("failed to find the \"{asked}\" role name")]
+    NameNotFound {
+        /// What was asked for.
+        asked: String,
+        /// Every role that there is.
+        candidates: Vec<RoleArn>,
+    },
+    /// Several have that name.
+    #[error("provided role name \"{asked}\" is ambiguous, please specify full role ARN")]
+    Ambiguous {
+        /// What was asked for.
+        asked: String,
+        /// The roles of that name.
+        candidates: Vec<RoleArn>,
+    },
+}
+
+impl RoleChoice {
+    /// The roles for the table, sorted by name.
+    #[must_use]
+    pub fn candidates(&self) -> &[RoleArn] {
+        match self {
+            Self::FlagRequired { candidates }
+            | Self::ArnNotFound { candidates, .. }
+            | Self::NameNotFound { candidates, .. }
+            | Self::Ambiguous { candidates, .. } => candidates,
+        }
+    }
+}
+
+/// The AWS roles that may be chosen for an app, sorted by name, then ARN: those that parse and
+/// are of the app's account, where the app has one.
+#[must_use]
+pub fn available_aws_roles(allowed: &[String], app: &App) -> Vec<RoleArn> {
+    let _ = (allowed, app);
+    unimplemented!()
+}
+
+/// The allowed ARNs that do not parse, each with the likely correct one.
+#[must_use]
+pub fn malformed_aws_roles(allowed: &[String]) -> Vec<Finding> {
+    let _ = allowed;
+    unimplemented!()
+}
+
+/// The one role that is meant.
+///
+/// # Errors
+/// When that is none or several.
+pub fn resolve_aws_role(
+    allowed: &[String],
+    app: &App,
+    asked: Option<&str>,
+) -> Result<RoleArn, RoleChoice> {
+    let _ = (allowed, app, asked);
+    unimplemented!()
+}

@@ -1,0 +1,35 @@
+//! Who someone is, what roles, labels and templates say, and the one function that decides.
+//!
+//! Pure: no IO, no async, no clock. Time is an argument, the state of the cluster is a
+//! [`Policy`], and the answer is a [`Grant`] or a [`Denial`] that names its rule.
+//!
+//! - [`identity`]: what a verified certificate said.
+//! - [`resource`]: roles, users, apps and locks in the shape of their files.
+//! - [`policy`]: the snapshot that decisions read.
+//! - [`decide`](mod@decide): may this call go out? [`rules`]: may this resource be touched?
+//! - [`issue`]: what goes into a certificate.
+
+pub mod choose_role;
+pub mod decide;
+pub mod denial;
+pub mod identity;
+pub mod issue;
+pub mod moment;
+pub mod names;
+pub mod policy;
+pub mod resource;
+pub mod role_set;
+pub mod rules;
+
+pub use choose_role::{RoleChoice, available_aws_roles, malformed_aws_roles, resolve_aws_role};
+pub use decide::{AccessRequest, AppPermit, AppRequest, Grant, decide, permit_app};
+pub use denial::{Denial, DenialReason, Wanted};
+pub use identity::{AppClaims, Claims, HostClaims, Identity, SystemRole, VerifiedClaims};
+pub use issue::{AppLogin, IssueError, Login, LoginRequest, app_claims, login_claims};
+pub use names::{
+    AppName, AppSessionId, BadName, ClusterName, HostId, LockName, RoleName, Traits, UserName,
+};
+pub use policy::{AppSession, AuthPreference, Policy, UserNow};
+pub use resource::{App, Finding, Lock, LockTarget, Metadata, Role, RoleVersion, User};
+pub use role_set::{MergedOptions, RoleSet, presets};
+pub use rules::{Permit, ResourceFacts, RuleRequest, Verb, may};
