@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "h", "5", "5 minutes", "-5m", "1h5", "1..5h", "99999999999999999999h", "１h"] {
+        for text in
+            ["", "h", "5", "5 minutes", "-5m", "1h5", "1..5h", "99999999999999999999h", "１h"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

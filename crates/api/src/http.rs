@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use hyper::Response;
+use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, ErrorBody};

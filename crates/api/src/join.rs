@@ -131,13 +131,11 @@ impl HostFolder {
     pub fn load(&self, role: SystemRole) -> Result<Option<HostIdentity>, JoinError> {
         let path = self.path(role);
         let Some(text) = files::read_optional(&path)? else { return Ok(None) };
-        let damaged = |source: crate::error::Cause| JoinError::Damaged {
-            path: path.clone(),
-            source,
-        };
+        let damaged =
+            |source: crate::error::Cause| JoinError::Damaged { path: path.clone(), source };
         let saved: Saved = serde_json::from_str(&text).map_err(|e| damaged(e.into()))?;
-        let credential = Credential::from_pem(&saved.certificate, &saved.key)
-            .map_err(|e| damaged(e.into()))?;
+        let credential =
+            Credential::from_pem(&saved.certificate, &saved.key).map_err(|e| damaged(e.into()))?;
         Ok(Some(HostIdentity {
             host_id: saved.host_id,
             role: saved.role,

@@ -218,10 +218,8 @@ impl Home {
     pub fn trust(&self, profile: &Profile) -> Result<Trust, ProfileError> {
         let path = self.cas_path(profile);
         let text = required(&path)?;
-        let damaged = |source: crate::error::Cause| ProfileError::Damaged {
-            path: path.clone(),
-            source,
-        };
+        let damaged =
+            |source: crate::error::Cause| ProfileError::Damaged { path: path.clone(), source };
         let hosts: Result<Vec<CertPem>, _> =
             certificates(&text).map(|one| CertPem::parse(&one)).collect();
         let hosts = hosts.map_err(|e| damaged(e.into()))?;
@@ -296,7 +294,9 @@ impl Home {
     /// Where the cluster's host authorities are.
     #[must_use]
     pub fn cas_path(&self, profile: &Profile) -> PathBuf {
-        self.keys_folder(profile).join("cas").join(format!("{}.pem", safe(profile.cluster.as_str())))
+        self.keys_folder(profile)
+            .join("cas")
+            .join(format!("{}.pem", safe(profile.cluster.as_str())))
     }
 
     fn keys_folder(&self, profile: &Profile) -> PathBuf {

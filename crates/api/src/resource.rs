@@ -97,11 +97,11 @@ impl Resource {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Role(role) => &role.metadata.name,
-            Self::User(user) => &user.metadata.name,
+            Self::Role(role) => role.name().as_str(),
+            Self::User(user) => user.name().as_str(),
             Self::Token(token) => &token.metadata.name,
-            Self::App(app) => &app.metadata.name,
-            Self::Lock(lock) => &lock.metadata.name,
+            Self::App(app) => app.name().as_str(),
+            Self::Lock(lock) => lock.name().as_str(),
         }
     }
 
@@ -111,17 +111,13 @@ impl Resource {
     /// When the document cannot be read, with file, line and key.
     pub fn read(document: &Document<'_>, file: &str) -> Result<Self, YamlProblem> {
         let header: Header = document.read(file)?;
-        let at = |reason: String| YamlProblem {
-            file: file.to_owned(),
-            line: document.line(),
-            reason,
-        };
+        let at =
+            |reason: String| YamlProblem { file: file.to_owned(), line: document.line(), reason };
         let Some(kind) = header.kind else {
             return Err(at("`kind` is missing; expected e.g. kind: role".to_owned()));
         };
-        let kind = Kind::parse(&kind).map_err(|_| {
-            at(format!("creating resources of type \"{kind}\" is not supported"))
-        })?;
+        let kind = Kind::parse(&kind)
+            .map_err(|_| at(format!("creating resources of type \"{kind}\" is not supported")))?;
         Ok(match kind {
             Kind::Role => Self::Role(document.read(file)?),
             Kind::User => Self::User(document.read(file)?),
@@ -233,7 +229,10 @@ spec:
     #[test]
     fn the_documents_of_the_guide_are_read_and_written_back_without_loss() {
         let read = Resource::read_all(GUIDE_ROLE, "guide.yaml").unwrap();
-        assert_eq!(read.iter().map(Resource::name).collect::<Vec<_>>(), ["aws-dynamodb-access", "alice"]);
+        assert_eq!(
+            read.iter().map(Resource::name).collect::<Vec<_>>(),
+            ["aws-dynamodb-access", "alice"]
+        );
         for resource in &read {
             let text = yaml::write(resource).unwrap();
             assert_eq!(&Resource::read_all(&text, "again").unwrap()[0], resource, "{text}");

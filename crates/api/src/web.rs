@@ -7,8 +7,8 @@ use http::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -118,10 +118,9 @@ impl WebClient {
             Ok(tls) => tls?,
             Err(late) => return Err(self.unreachable(late)),
         };
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(tls))
-                .await
-                .map_err(|e| self.unreachable(e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls))
+            .await
+            .map_err(|e| self.unreachable(e))?;
         self.tasks.spawn(async move {
             // A broken connection shows itself in the call that it carries.
             let _ = connection.await;

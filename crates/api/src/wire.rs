@@ -1,7 +1,7 @@
 //! Names that our processes show each other on the wire: ALPN protocols,
 //! server names, headers. One place, so that both ends agree.
 
-use access::AppSessionId;
+use access::{AppName, AppSessionId};
 
 /// ALPN of the Auth Service's API; the proxy passes such connections on unread.
 pub const ALPN_AUTH: &[u8] = b"causeway-auth";
@@ -22,6 +22,9 @@ pub const APP_SERVER_WILDCARD: &str = "*.app.causeway.internal";
 /// Header by which `tsh` tells the agent the SHA-256 (lower-case hex) of a
 /// body that it has read, so that it is hashed once. Never sent to AWS.
 pub const HEADER_PAYLOAD_SHA256: &str = "x-causeway-payload-sha256";
+/// Header of a tunnel stream: `ip:port` of the client at the proxy, for the
+/// audit log only. Nothing may be decided by it.
+pub const HEADER_CLIENT_ADDR: &str = "x-causeway-client-addr";
 /// Header with our own id of a refused call, for the audit log.
 pub const HEADER_REQUEST_ID: &str = "x-causeway-request-id";
 
@@ -29,6 +32,12 @@ pub const HEADER_REQUEST_ID: &str = "x-causeway-request-id";
 #[must_use]
 pub fn app_server_name(session: &AppSessionId) -> String {
     format!("{session}{APP_SERVER_SUFFIX}")
+}
+
+/// The target of a tunnel stream to an app: `<app>:443`.
+#[must_use]
+pub fn app_target(app: &AppName) -> String {
+    format!("{app}:443")
 }
 
 /// Reads the app session back out of a server name; `None` if it is not one.
@@ -50,7 +59,8 @@ mod tests {
 
     #[test]
     fn other_server_names_are_no_session() {
-        for name in ["", ".app.causeway.internal", "x.app.causeway.internal", "grafana.example.com"] {
+        for name in ["", ".app.causeway.internal", "x.app.causeway.internal", "grafana.example.com"]
+        {
             assert_eq!(app_session_of(name), None, "{name}");
         }
     }

@@ -72,7 +72,10 @@ pub fn documents<'a>(text: &'a str, file: &str) -> Result<Vec<Document<'a>>, Yam
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let marker = line.trim_end();
         if marker == "---" || marker.starts_with("--- ") {
-            found.push(Document { lines_before: start_line, text: text.get(start..offset).unwrap_or("") });
+            found.push(Document {
+                lines_before: start_line,
+                text: text.get(start..offset).unwrap_or(""),
+            });
             (start, start_line) = (offset, number);
         }
         offset += line.len();
@@ -183,7 +186,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_line_and_the_nearest_known_key() {
-        let problem = read::<Sample>("proxy_server: a\nenabeld: on\n", "teleport.yaml").unwrap_err();
+        let problem =
+            read::<Sample>("proxy_server: a\nenabeld: on\n", "teleport.yaml").unwrap_err();
         assert_eq!(
             problem.to_string(),
             "teleport.yaml:2: unknown key `enabeld`; did you mean `enabled`?"

@@ -1,7 +1,6 @@
 //! App sessions: one user, one app, at most one AWS role, until an end.
 
-use access::{AppName, AppSessionId, UserName};
-use jiff::Timestamp;
+use access::{AppName, AppSession};
 use serde::{Deserialize, Serialize};
 
 /// Asks for an app session and the certificate that goes with it.
@@ -23,22 +22,4 @@ pub struct AppSessionReply {
     pub session: AppSession,
     /// The app certificate, PEM.
     pub certificate: String,
-}
-
-/// A live app session, as services keep it in their snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AppSession {
-    /// Unguessable: 128 random bits.
-    pub id: AppSessionId,
-    /// Whose it is.
-    pub user: UserName,
-    /// Which app it opens.
-    pub app: AppName,
-    /// The app's public address (`aws.example.com`).
-    pub public_addr: String,
-    /// The one AWS role of the session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aws_role: Option<String>,
-    /// When it ends.
-    pub expires: Timestamp,
 }

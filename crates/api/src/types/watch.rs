@@ -4,12 +4,14 @@
 //! happens. A `beat` comes at least every 10 seconds, so that a dead
 //! connection is noticed. A watcher that falls behind is cut off and starts over.
 
-use access::{App, AppName, AppSessionId, HostId, Lock, Role, RoleName, UserName};
+use access::{
+    App, AppName, AppSession, AppSessionId, HostId, Lock, LockName, Role, RoleName, UserName,
+    UserNow,
+};
 use pki::Trust;
 use serde::{Deserialize, Serialize};
 
 use super::app_servers::AppServer;
-use super::app_sessions::AppSession;
 
 /// One line of the watch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub enum Item {
     /// A role.
     Role(Box<Role>),
     /// What services must know of a user: never a secret.
-    User(UserState),
+    User(Box<UserNow>),
     /// A dynamic app (`kind: app`).
     App(Box<App>),
     /// An agent and its apps.
@@ -60,16 +62,5 @@ pub enum Key {
     /// An app session.
     AppSession(AppSessionId),
     /// A lock, by name.
-    Lock(String),
-}
-
-/// What services must know of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserState {
-    /// Name.
-    pub name: UserName,
-    /// Roles now.
-    pub roles: Vec<RoleName>,
-    /// Whether the account is locked.
-    pub locked: bool,
+    Lock(LockName),
 }
