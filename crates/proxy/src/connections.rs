@@ -5,13 +5,26 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::splice::Steps;
+
+/// How often, and how many times in a row, a connection must be found still before it counts as quiet.
+const LOOKS: (Duration, u8) = (Duration::from_millis(200), 5);
+
 /// Names one connection of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// Its number, for the log.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -23,12 +36,18 @@ pub(crate) struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     last: u64,
-    tasks: HashMap<ConnectionId, AbortHandle>,
+    tasks: HashMap<ConnectionId, Running>,
+}
+
+#[derive(Debug, Clone)]
+struct Running {
+    task: AbortHandle,
+    steps: Steps,
 }
 
 impl Connections {
-    /// Runs a connection's task.
-    pub(crate) fn spawn<F>(self: &Arc<Self>, serve: impl FnOnce(ConnectionId) -> F)
+    /// Runs a connection's task. It counts its steps where it passes bytes on.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, serve: impl FnOnce(ConnectionId, Steps) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -36,28 +55,50 @@ impl Connections {
         open.last = open.last.wrapping_add(1);
         let id = ConnectionId(open.last);
         let ending = Ending { connections: Arc::clone(self), id };
-        let serving = serve(id);
+        let steps = Steps::default();
+        let serving = serve(id, steps.clone());
         // `ending` waits for the lock held here, so that it never comes before the insertion.
         let task = self.tracker.spawn(async move {
             let _ending = ending;
             serving.await;
         });
-        open.tasks.insert(id, task.abort_handle());
+        open.tasks.insert(id, Running { task: task.abort_handle(), steps });
     }
 
     /// Cuts one connection, if it is still there.
     pub(crate) fn cut(&self, id: ConnectionId) {
-        let task = self.lock().tasks.get(&id).cloned();
-        if let Some(task) = task {
-            task.abort();
+        let running = self.lock().tasks.get(&id).cloned();
+        if let Some(running) = running {
+            running.task.abort();
+        }
+    }
+
+    /// Cuts those that pass bytes on and on which nothing moves any more, for
+    /// ever. A tunnel, which counts no steps, ends by itself with its last stream.
+    pub(crate) async fn cut_quiet(&self) {
+        let (pause, enough) = LOOKS;
+        let mut seen: HashMap<ConnectionId, (u64, u8)> = HashMap::new();
+        loop {
+            tokio::time::sleep(pause).await;
+            let open: Vec<(ConnectionId, Running)> =
+                self.lock().tasks.iter().map(|(id, running)| (*id, running.clone())).collect();
+            for (id, running) in open {
+                let steps = running.steps.count();
+                let (last, still) = seen.entry(id).or_insert((steps, 0));
+                *still = if *last == steps { still.saturating_add(1) } else { 0 };
+                *last = steps;
+                if steps > 0 && *still >= enough {
+                    running.task.abort();
+                }
+            }
         }
     }
 
     /// Cuts all.
     pub(crate) fn cut_all(&self) {
-        let tasks: Vec<AbortHandle> = self.lock().tasks.values().cloned().collect();
-        for task in tasks {
-            task.abort();
+        let open: Vec<Running> = self.lock().tasks.values().cloned().collect();
+        for running in open {
+            running.task.abort();
         }
     }
 
@@ -100,12 +141,12 @@ mod tests {
         let connections = Arc::new(Connections::default());
         let (say, heard) = oneshot::channel();
         let (done, ended) = oneshot::channel::<()>();
-        connections.spawn(|id| async move {
+        connections.spawn(|id, _| async move {
             let _done = done;
             say.send(id).unwrap();
             std::future::pending::<()>().await;
         });
-        connections.spawn(|_| std::future::pending());
+        connections.spawn(|_, _| std::future::pending());
         connections.cut(heard.await.unwrap());
         assert!(ended.await.is_err(), "dropped with its task");
         while connections.count() != 1 {
@@ -116,10 +157,29 @@ mod tests {
         assert_eq!(connections.count(), 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_connection_is_cut_and_a_busy_one_or_a_tunnel_is_not() {
+        let connections = Arc::new(Connections::default());
+        connections.spawn(|_, steps| async move {
+            steps.step();
+            std::future::pending::<()>().await;
+        });
+        connections.spawn(|_, steps| async move {
+            loop {
+                steps.step();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
+        connections.spawn(|_, _| std::future::pending());
+        let looking = tokio::time::timeout(Duration::from_secs(30), connections.cut_quiet());
+        looking.await.unwrap_err();
+        assert_eq!(connections.count(), 2);
+    }
+
     #[tokio::test]
     async fn a_finished_connection_is_forgotten() {
         let connections = Arc::new(Connections::default());
-        connections.spawn(|_| async {});
+        connections.spawn(|_, _| async {});
         connections.all_ended().await;
         assert_eq!(connections.count(), 0);
     }

@@ -4,10 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pki::Clock;
+use api::{Client, wire};
+use pki::{Accept, ClientTls, Clock, LiveTrust, Peers, ServerTls, TrustedServers};
 use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
 
-use crate::config::ProxyConfig;
+use crate::agents::Agents;
+use crate::config::{ProxyConfig, TunnelSettings};
+use crate::connections::Connections;
+use crate::router::{Router, Waiting};
+use crate::sessions::Sessions;
+use crate::snapshot::{Connected, Snapshots};
+use crate::web::{Web, WebRoad, web_certificate};
 
 /// Why the Proxy Service did not start.
 #[derive(Debug, Error)]
@@ -56,9 +68,22 @@ pub struct Health {
 }
 
 /// A running Proxy Service. Dropping it does not end the service; [`Handle::stop`] does.
-#[derive(Debug)]
 pub struct Handle {
     addr: SocketAddr,
+    parts: Parts,
+    accepting: CancellationToken,
+    following: CancellationToken,
+    stopping: CancellationToken,
+    acceptor: TaskTracker,
+    tasks: TaskTracker,
+}
+
+/// What the tasks share.
+struct Parts {
+    connections: Arc<Connections>,
+    snapshots: Arc<Snapshots>,
+    agents: Arc<Agents>,
+    sessions: Arc<Sessions>,
 }
 
 /// Starts the Proxy Service: binds the port, then serves in the background.
@@ -66,7 +91,34 @@ pub struct Handle {
 /// # Errors
 /// When the port or the web certificate cannot be had. An absent Auth Service is no error: it is waited for.
 pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartError> {
-    unimplemented!()
+    let auth = auth_client(&config, &clock)?;
+    let parts = Parts::new(&config, &clock)?;
+    let stopping = CancellationToken::new();
+    let router = Arc::new(Router {
+        connections: Arc::clone(&parts.connections),
+        limits: config.limits.clone(),
+        auth_addr: config.auth_addr.clone(),
+        agents: Arc::clone(&parts.agents),
+        sessions: Arc::clone(&parts.sessions),
+        web: web_road(&config, &clock, auth.clone(), stopping.clone())?,
+        waiting: Waiting::new(config.limits.hellos, config.limits.hellos_per_address),
+    });
+    let listen = |source| StartError::Listen { addr: config.listen_addr, source };
+    let listener = TcpListener::bind(config.listen_addr).await.map_err(listen)?;
+    let addr = listener.local_addr().map_err(listen)?;
+    let handle = Handle {
+        addr,
+        parts,
+        accepting: CancellationToken::new(),
+        following: CancellationToken::new(),
+        stopping,
+        acceptor: TaskTracker::new(),
+        tasks: TaskTracker::new(),
+    };
+    run(&handle.acceptor, &handle.accepting, router.accept(listener));
+    handle.run_background(auth, config.trust);
+    info!(%addr, public_addr = %config.public_addr, cluster = %config.cluster, "proxy service listening");
+    Ok(handle)
 }
 
 impl Handle {
@@ -79,12 +131,134 @@ impl Handle {
     /// How it is.
     #[must_use]
     pub fn health(&self) -> Health {
-        unimplemented!()
+        let (agents, tunnels) = self.parts.agents.count();
+        let connected = self.parts.snapshots.connected();
+        Health {
+            has_snapshot: connected != Connected::Never,
+            follows_auth: connected == Connected::Now,
+            agents,
+            tunnels,
+            connections: self.parts.connections.count(),
+        }
     }
 
-    /// Ends the service: no new connections, tunnels are drained, pages finish;
-    /// what is left after `deadline` is cut.
+    /// Ends the service: no new connections, tunnels are drained, pages finish,
+    /// quiet connections are closed; what is left after `deadline` is cut.
     pub async fn stop(self, deadline: Duration) {
-        unimplemented!()
+        self.accepting.cancel();
+        self.acceptor.close();
+        self.acceptor.wait().await;
+        self.stopping.cancel();
+        self.parts.agents.drain(deadline);
+        let connections = &self.parts.connections;
+        let ending = async {
+            tokio::select! {
+                () = connections.all_ended() => {}
+                () = connections.cut_quiet() => {}
+            }
+        };
+        if timeout(deadline, ending).await.is_err() {
+            info!(connections = connections.count(), "cutting what is left");
+            connections.cut_all();
+            connections.all_ended().await;
+        }
+        self.following.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        info!(addr = %self.addr, "proxy service stopped");
     }
+
+    fn run_background(&self, auth: Client, trust: Arc<LiveTrust>) {
+        let snapshots = Arc::clone(&self.parts.snapshots);
+        run(&self.tasks, &self.following, async move { snapshots.follow(&auth, &trust).await });
+        let sessions = Arc::clone(&self.parts.sessions);
+        run(&self.tasks, &self.following, async move { sessions.cut_ended().await });
+        let agents = Arc::clone(&self.parts.agents);
+        run(&self.tasks, &self.following, async move { agents.close_untrusted().await });
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("addr", &self.addr).field("health", &self.health()).finish()
+    }
+}
+
+impl Parts {
+    fn new(config: &ProxyConfig, clock: &Clock) -> Result<Self, StartError> {
+        let connections = Arc::new(Connections::default());
+        let snapshots = Arc::new(Snapshots::default());
+        let tls = pki::server(ServerTls {
+            credential: Arc::clone(&config.credential),
+            trust: Arc::clone(&config.trust),
+            peers: Peers::Required(Accept::Hosts),
+            alpn: vec![wire::ALPN_TUNNEL.to_vec()],
+            clock: clock.clone(),
+        })?;
+        let agents = Agents::new(
+            tls,
+            Arc::clone(&config.trust),
+            clock.clone(),
+            Arc::clone(&snapshots),
+            (tunnel_settings(&config.tunnel), config.limits.clone()),
+        );
+        let sessions = Sessions::new(
+            Arc::clone(&snapshots),
+            Arc::clone(&connections),
+            clock.clone(),
+            config.limits.session_wait,
+        );
+        Ok(Self { connections, snapshots, agents: Arc::new(agents), sessions: Arc::new(sessions) })
+    }
+}
+
+fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError> {
+    let tls = pki::client(ClientTls {
+        credential: Some(Arc::clone(&config.credential)),
+        servers: TrustedServers::Cluster(Arc::clone(&config.trust)),
+        alpn: vec![wire::ALPN_AUTH.to_vec()],
+        clock: clock.clone(),
+    })?;
+    Ok(Client::new(config.auth_addr.as_str(), tls)?)
+}
+
+fn web_road(
+    config: &ProxyConfig,
+    clock: &Clock,
+    auth: Client,
+    stopping: CancellationToken,
+) -> Result<WebRoad, StartError> {
+    let certificates = web_certificate(config, clock)?;
+    let tls = pki::web_server(
+        certificates,
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        clock.clone(),
+    )?;
+    let web = Web::new(auth, config.public_addr.clone(), config.cluster.clone());
+    let bounds = (config.limits.web_connections, config.limits.handshake);
+    Ok(WebRoad::new(tls, web.routes(), bounds, stopping))
+}
+
+fn tunnel_settings(settings: &TunnelSettings) -> tunnel::Settings {
+    let defaults = tunnel::Settings::default();
+    tunnel::Settings {
+        windows: tunnel::Windows {
+            stream: settings.stream_window,
+            connection: settings.connection_window,
+            ..defaults.windows
+        },
+        keepalive: tunnel::Keepalive { every: settings.ping_interval, ..defaults.keepalive },
+        ..defaults
+    }
+}
+
+fn run(
+    tasks: &TaskTracker,
+    until: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let until = until.clone();
+    tasks.spawn(async move {
+        until.run_until_cancelled(task).await;
+    });
 }

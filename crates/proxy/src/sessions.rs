@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use access::AppSessionId;
-use api::types::app_sessions::AppSession;
+use access::{AppSession, AppSessionId};
 use pki::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;

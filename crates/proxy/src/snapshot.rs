@@ -9,11 +9,10 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{AppName, AppSessionId, HostId, Lock, UserName};
+use access::{AppName, AppSession, AppSessionId, HostId, Lock, LockName, UserName, UserNow};
 use api::error::Chain;
 use api::types::app_servers::AppServer;
-use api::types::app_sessions::AppSession;
-use api::types::watch::{Change, Item, Key, UserState};
+use api::types::watch::{Change, Item, Key};
 use api::watch::Watch;
 use api::{ApiError, Client};
 use futures_util::FutureExt as _;
@@ -29,8 +28,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     sessions: Arc<HashMap<AppSessionId, Arc<AppSession>>>,
-    users: Arc<HashMap<UserName, UserState>>,
-    locks: Arc<HashMap<String, Box<Lock>>>,
+    users: Arc<HashMap<UserName, Arc<UserNow>>>,
+    locks: Arc<HashMap<LockName, Arc<Lock>>>,
     servers: Arc<HashMap<HostId, Arc<AppServer>>>,
     hosts_of_apps: Arc<HashMap<AppName, BTreeSet<HostId>>>,
 }
@@ -41,8 +40,8 @@ pub(crate) enum NotLive {
     /// Not in the snapshot, or its user is not.
     #[error("the app session is unknown or has been ended")]
     Unknown,
-    /// Its time is over.
-    #[error("the app session has expired")]
+    /// Its time, or the user's, is over.
+    #[error("the app session or its user's account has expired")]
     Expired,
     /// The user may do nothing.
     #[error("the user is locked")]
@@ -60,17 +59,29 @@ impl Snapshot {
         now: SystemTime,
     ) -> Result<Arc<AppSession>, NotLive> {
         let session = self.sessions.get(id).ok_or(NotLive::Unknown)?;
-        if SystemTime::from(session.expires) <= now {
+        if session.expires <= now {
             return Err(NotLive::Expired);
         }
         let user = self.users.get(&session.user).ok_or(NotLive::Unknown)?;
-        if user.locked {
+        if user.expires.is_some_and(|end| end <= now) {
+            return Err(NotLive::Expired);
+        }
+        if user.locked && user.lock_expires.is_none_or(|end| end > now) {
             return Err(NotLive::UserLocked);
         }
         if self.locks.values().any(|lock| locks_user(lock, user, now)) {
             return Err(NotLive::Locked);
         }
         Ok(Arc::clone(session))
+    }
+
+    /// Whether a lock stops that host.
+    pub(crate) fn is_host_locked(&self, host: &HostId, now: SystemTime) -> bool {
+        self.locks.values().any(|lock| {
+            let target = &lock.spec.target;
+            let names_more = target.user.is_some() || target.role.is_some() || target.names_unknown();
+            lock.is_in_force(now) && !names_more && target.host() == Some(host)
+        })
     }
 
     /// The agents that announced the app.
@@ -93,10 +104,10 @@ impl Snapshot {
                 Arc::make_mut(&mut self.sessions).insert(session.id.clone(), Arc::new(session));
             }
             Item::User(user) => {
-                Arc::make_mut(&mut self.users).insert(user.name.clone(), user);
+                Arc::make_mut(&mut self.users).insert(user.name.clone(), Arc::new(*user));
             }
             Item::Lock(lock) => {
-                Arc::make_mut(&mut self.locks).insert(lock.metadata.name.clone(), lock);
+                Arc::make_mut(&mut self.locks).insert(lock.name().clone(), Arc::new(*lock));
             }
             Item::AppServer(server) => {
                 self.forget_apps_of(&server.host_id);
@@ -221,7 +232,7 @@ impl Snapshots {
             let mut next = Some(watch.next().await?);
             // What has arrived together is published together.
             while let Some(change) = next.take() {
-                is_whole |= change == Change::Ready;
+                is_whole |= matches!(change, Change::Ready);
                 if let Change::Put(Item::Trust(newest)) = &change {
                     renew(trust, newest);
                 }
@@ -240,6 +251,17 @@ impl Snapshots {
             }
         }
     }
+}
+
+/// Of a lock that names a host as well the agent on that host judges.
+fn locks_user(lock: &Lock, user: &UserNow, now: SystemTime) -> bool {
+    let target = &lock.spec.target;
+    if !lock.is_in_force(now) || target.names_unknown() || target.host().is_some() {
+        return false;
+    }
+    let fits_user = target.user.as_ref().is_none_or(|name| *name == user.name);
+    let fits_role = target.role.as_ref().is_none_or(|role| user.roles.contains(role));
+    !target.is_empty() && fits_user && fits_role
 }
 
 fn renew(trust: &LiveTrust, newest: &pki::Trust) {

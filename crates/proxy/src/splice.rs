@@ -36,13 +36,12 @@ pub(crate) enum SpliceError {
 }
 
 /// Copies both ways until both sides have finished, one breaks, or nothing moves for `idle`.
-pub(crate) async fn splice(
-    client: impl AsyncRead + AsyncWrite + Unpin,
+pub(crate) async fn splice<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Watched<S>,
     mut upstream: impl AsyncRead + AsyncWrite + Unpin,
     idle: Duration,
 ) -> Result<Moved, SpliceError> {
-    let steps = Arc::new(AtomicU64::new(0));
-    let mut client = Watched { inner: client, steps: Arc::clone(&steps) };
+    let steps = client.steps.clone();
     let copying =
         tokio::io::copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER);
     tokio::select! {
@@ -51,32 +50,46 @@ pub(crate) async fn splice(
             let (up, down) = copied?;
             Ok(Moved { up, down })
         }
-        () = silence(&steps, idle) => Err(SpliceError::Idle { idle }),
+        () = steps.silence(idle) => Err(SpliceError::Idle { idle }),
     }
 }
 
-/// Ends when the count has stood still for between one and one and a quarter `idle`.
-async fn silence(steps: &AtomicU64, idle: Duration) {
-    const LOOKS: u32 = 4;
-    let mut last = steps.load(Ordering::Relaxed);
-    let mut still = 0;
-    while still < LOOKS {
-        tokio::time::sleep(idle / LOOKS).await;
-        let now = steps.load(Ordering::Relaxed);
-        still = if now == last { still.saturating_add(1) } else { 0 };
-        last = now;
+/// How often something moved on a connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Steps(Arc<AtomicU64>);
+
+impl Steps {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn step(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends when nothing has moved for between one and one and a quarter `idle`.
+    pub(crate) async fn silence(&self, idle: Duration) {
+        const LOOKS: u32 = 4;
+        let mut last = self.count();
+        let mut still = 0;
+        while still < LOOKS {
+            tokio::time::sleep(idle / LOOKS).await;
+            let now = self.count();
+            still = if now == last { still.saturating_add(1) } else { 0 };
+            last = now;
+        }
     }
 }
 
-/// Counts the reads and writes that moved something.
-struct Watched<S> {
+/// A stream that counts the reads and writes that moved something.
+pub(crate) struct Watched<S> {
     inner: S,
-    steps: Arc<AtomicU64>,
+    steps: Steps,
 }
 
 impl<S> Watched<S> {
-    fn step(&self) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn new(inner: S, steps: Steps) -> Self {
+        Self { inner, steps }
     }
 }
 
@@ -88,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if polled.is_ready() {
-            self.step();
+            self.steps.step();
         }
         polled
     }
@@ -102,7 +115,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if polled.is_ready() {
-            self.step();
+            self.steps.step();
         }
         polled
     }
@@ -128,7 +141,7 @@ mod tests {
     async fn both_directions_are_copied_and_counted() {
         let (mut client, near) = duplex(64);
         let (far, mut server) = duplex(64);
-        let passing = splice(near, far, LONG);
+        let passing = splice(Watched::new(near, Steps::default()), far, LONG);
         let talking = async {
             client.write_all(b"ping").await.unwrap();
             let mut heard = [0; 4];
@@ -149,7 +162,7 @@ mod tests {
     async fn a_half_closed_connection_still_gets_its_answer() {
         let (mut client, near) = duplex(64);
         let (far, mut server) = duplex(64);
-        let passing = splice(near, far, LONG);
+        let passing = splice(Watched::new(near, Steps::default()), far, LONG);
         let talking = async {
             client.write_all(b"all I have").await.unwrap();
             client.shutdown().await.unwrap();
@@ -170,7 +183,7 @@ mod tests {
         let idle = Duration::from_secs(60);
         let (mut client, near) = duplex(64);
         let (far, mut server) = duplex(64);
-        let passing = splice(near, far, idle);
+        let passing = splice(Watched::new(near, Steps::default()), far, idle);
         let began = tokio::time::Instant::now();
         let trickling = async {
             for _ in 0..10 {

@@ -1,0 +1,346 @@
+//! The agents' tunnels: who may have one, and which one a new connection takes.
+//!
+//! An agent proves itself with a host certificate of the cluster that has the
+//! role App. Which apps it serves is not its own word but the snapshot's.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use access::{AppName, HostId, SystemRole};
+use api::error::Chain;
+use api::wire;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use pki::{Clock, IdentityError, LiveTrust};
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use thiserror::Error;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{info, warn};
+use tunnel::{Near, Settings, Stream};
+
+use crate::config::Limits;
+use crate::rewind::Rewind;
+use crate::snapshot::Snapshots;
+
+/// How many tunnels are tried for one connection.
+const TRIES: usize = 4;
+/// How often every tunnel's certificate is verified again, besides when trust or locks change.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// All tunnels.
+pub(crate) struct Agents {
+    tls: TlsAcceptor,
+    trust: Arc<LiveTrust>,
+    clock: Clock,
+    snapshots: Arc<Snapshots>,
+    settings: Settings,
+    limits: Limits,
+    tunnels: ArcSwap<HashMap<HostId, Vec<Arc<Tunnel>>>>,
+    last: AtomicU64,
+}
+
+struct Tunnel {
+    number: u64,
+    host: HostId,
+    near: Near,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+/// Why a connection did not become a tunnel.
+#[derive(Debug, Error)]
+pub(crate) enum NoTunnel {
+    #[error("the handshake took too long")]
+    Late,
+    #[error("the handshake failed")]
+    Handshake(#[source] std::io::Error),
+    #[error("the certificate gives no identity")]
+    Identity(#[from] IdentityError),
+    #[error("`{subject}` is not an agent: its certificate lacks the role App; join with a token of type app")]
+    NotAnAgent { subject: String },
+    #[error("host {host} is locked")]
+    Locked { host: HostId },
+    #[error("the tunnel failed")]
+    Tunnel(#[from] tunnel::TunnelError),
+}
+
+/// Why no agent takes a connection.
+#[derive(Debug, Error)]
+pub(crate) enum NoAgent {
+    #[error("no agent has announced app `{app}`")]
+    NotServed { app: AppName },
+    #[error("agent is offline: no agent that serves app `{app}` has a tunnel")]
+    Offline { app: AppName },
+    #[error("no agent that serves app `{app}` took the connection")]
+    Refused {
+        app: AppName,
+        /// What the last one said.
+        source: TryError,
+    },
+}
+
+/// Why one tunnel did not take a connection.
+#[derive(Debug, Error)]
+pub(crate) enum TryError {
+    #[error("the tunnel takes no stream")]
+    Open(#[from] tunnel::OpenError),
+    #[error("the agent did not take the stream")]
+    Stream(#[from] std::io::Error),
+    #[error("the agent did not answer in time")]
+    Late,
+}
+
+impl Agents {
+    pub(crate) fn new(
+        tls: Arc<ServerConfig>,
+        trust: Arc<LiveTrust>,
+        clock: Clock,
+        snapshots: Arc<Snapshots>,
+        (settings, limits): (Settings, Limits),
+    ) -> Self {
+        Self {
+            tls: TlsAcceptor::from(tls),
+            trust,
+            clock,
+            snapshots,
+            settings,
+            limits,
+            tunnels: ArcSwap::default(),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// Serves one connection of an agent until its tunnel ends.
+    pub(crate) async fn serve(
+        &self,
+        io: Rewind<TcpStream>,
+        peer: SocketAddr,
+    ) -> Result<(), NoTunnel> {
+        let accepting = timeout(self.limits.handshake, self.tls.accept(io));
+        let mut tls = match accepting.await {
+            Err(_) => return Err(NoTunnel::Late),
+            Ok(accepted) => accepted.map_err(NoTunnel::Handshake)?,
+        };
+        let (host, certificates) = match self.agent_of(&tls) {
+            Ok(agent) => agent,
+            Err(refusal) => {
+                let _ = timeout(self.limits.handshake, tls.shutdown()).await;
+                return Err(refusal);
+            }
+        };
+        let (near, driver) = tunnel::connect(tls, &self.settings).await?;
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let tunnel = Arc::new(Tunnel { number, host: host.clone(), near, certificates });
+        let _registered = self.register(tunnel);
+        info!(agent = %host, %peer, "tunnel opened");
+        let end = driver.await;
+        match &end {
+            Ok(()) => info!(agent = %host, %peer, "tunnel closed"),
+            Err(error) => warn!(agent = %host, %peer, error = %Chain(error), "tunnel lost"),
+        }
+        Ok(())
+    }
+
+    fn agent_of(
+        &self,
+        tls: &TlsStream<Rewind<TcpStream>>,
+    ) -> Result<(HostId, Vec<CertificateDer<'static>>), NoTunnel> {
+        let certificates = tls.get_ref().1.peer_certificates().unwrap_or_default();
+        let host = self.verified(certificates)?;
+        Ok((host, certificates.iter().map(|der| der.clone().into_owned()).collect()))
+    }
+
+    fn verified(&self, certificates: &[CertificateDer<'_>]) -> Result<HostId, NoTunnel> {
+        let now = self.clock.now();
+        let identity = self.trust.identity_of(certificates, now)?;
+        match identity.host() {
+            Some(host) if identity.has_system_role(SystemRole::App) => {
+                if self.snapshots.newest().is_host_locked(&host.host_id, now) {
+                    return Err(NoTunnel::Locked { host: host.host_id.clone() });
+                }
+                Ok(host.host_id.clone())
+            }
+            _ => Err(NoTunnel::NotAnAgent { subject: identity.subject().to_owned() }),
+        }
+    }
+
+    /// Puts a tunnel on the list. Beyond the limit the agent's oldest one makes room.
+    fn register(&self, tunnel: Arc<Tunnel>) -> Registered<'_> {
+        let registered = Registered { agents: self, host: tunnel.host.clone(), number: tunnel.number };
+        self.tunnels.rcu(|tunnels| {
+            let mut tunnels = HashMap::clone(tunnels);
+            tunnels.entry(tunnel.host.clone()).or_default().push(Arc::clone(&tunnel));
+            tunnels
+        });
+        let tunnels = self.tunnels.load();
+        let all = tunnels.get(&tunnel.host).map(Vec::as_slice).unwrap_or_default();
+        let surplus = all.len().saturating_sub(self.limits.tunnels_per_agent);
+        for oldest in all.iter().take(surplus) {
+            warn!(agent = %oldest.host, "too many tunnels; the oldest makes room");
+            oldest.near.drain(self.limits.open);
+        }
+        registered
+    }
+
+    fn forget(&self, host: &HostId, number: u64) {
+        self.tunnels.rcu(|tunnels| {
+            let mut tunnels = HashMap::clone(tunnels);
+            if let Some(all) = tunnels.get_mut(host) {
+                all.retain(|tunnel| tunnel.number != number);
+                if all.is_empty() {
+                    tunnels.remove(host);
+                }
+            }
+            tunnels
+        });
+    }
+
+    /// Opens a stream to an agent that serves `app` and sends it the connection's `first` bytes.
+    ///
+    /// Nothing has reached the client yet, so that another tunnel may be tried when one fails.
+    pub(crate) async fn open(
+        &self,
+        app: &AppName,
+        first: &Bytes,
+        client: SocketAddr,
+    ) -> Result<Stream, NoAgent> {
+        let candidates = self.candidates(app)?;
+        let mut last = None;
+        for tunnel in candidates.into_iter().take(TRIES) {
+            match self.try_tunnel(&tunnel, app, first, client).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    warn!(agent = %tunnel.host, %app, error = %Chain(&error), "trying another tunnel");
+                    last = Some(error);
+                }
+            }
+        }
+        match last {
+            Some(source) => Err(NoAgent::Refused { app: app.clone(), source }),
+            None => Err(NoAgent::Offline { app: app.clone() }),
+        }
+    }
+
+    /// Live tunnels of the app's agents, least loaded first.
+    fn candidates(&self, app: &AppName) -> Result<Vec<Arc<Tunnel>>, NoAgent> {
+        let snapshot = self.snapshots.newest();
+        let hosts = snapshot.hosts_of(app);
+        if hosts.is_empty() {
+            return Err(NoAgent::NotServed { app: app.clone() });
+        }
+        let tunnels = self.tunnels.load();
+        let now = self.clock.now();
+        let mut live: Vec<(usize, Arc<Tunnel>)> = hosts
+            .iter()
+            .filter(|host| !snapshot.is_host_locked(host, now))
+            .filter_map(|host| tunnels.get(host))
+            .flatten()
+            .filter(|tunnel| !tunnel.near.is_draining())
+            .map(|tunnel| (tunnel.near.streams(), Arc::clone(tunnel)))
+            .collect();
+        // Of equally loaded ones another comes first each time.
+        if !live.is_empty() {
+            let turn = self.last.fetch_add(1, Ordering::Relaxed) as usize % live.len();
+            live.rotate_left(turn);
+        }
+        live.sort_by_key(|(streams, _)| *streams);
+        Ok(live.into_iter().map(|(_, tunnel)| tunnel).collect())
+    }
+
+    async fn try_tunnel(
+        &self,
+        tunnel: &Tunnel,
+        app: &AppName,
+        first: &Bytes,
+        client: SocketAddr,
+    ) -> Result<Stream, TryError> {
+        let mut headers = HeaderMap::new();
+        if let Ok(address) = HeaderValue::try_from(client.to_string()) {
+            headers.insert(wire::HEADER_CLIENT_ADDR, address);
+        }
+        let mut stream = tunnel.near.open(&wire::app_target(app), headers)?;
+        let sending = async {
+            stream.write_all(first).await?;
+            stream.accepted_by_peer().await
+        };
+        match timeout(self.limits.open, sending).await {
+            Ok(sent) => sent?,
+            Err(_) => return Err(TryError::Late),
+        }
+        Ok(stream)
+    }
+
+    /// Closes tunnels whose agent is no longer trusted or has been locked, for ever.
+    pub(crate) async fn close_untrusted(&self) {
+        let mut changes = self.snapshots.subscribe();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = self.trust.current();
+        loop {
+            let is_due = tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() { return }
+                    changes.mark_unchanged();
+                    false
+                }
+                _ = looks.tick() => true,
+            };
+            let trust = self.trust.current();
+            let is_full = is_due || !Arc::ptr_eq(&trust, &seen);
+            seen = trust;
+            self.look_at_all(is_full);
+        }
+    }
+
+    fn look_at_all(&self, is_full: bool) {
+        let snapshot = self.snapshots.newest();
+        let now = self.clock.now();
+        for tunnel in self.tunnels.load().values().flatten() {
+            let refusal = if is_full {
+                self.verified(&tunnel.certificates).err()
+            } else if snapshot.is_host_locked(&tunnel.host, now) {
+                Some(NoTunnel::Locked { host: tunnel.host.clone() })
+            } else {
+                None
+            };
+            if let Some(refusal) = refusal {
+                warn!(agent = %tunnel.host, error = %Chain(&refusal), "tunnel closed");
+                tunnel.near.drain(Duration::ZERO);
+            }
+        }
+    }
+
+    /// Lets all tunnels finish what they carry, for `patience` at most.
+    pub(crate) fn drain(&self, patience: Duration) {
+        for tunnel in self.tunnels.load().values().flatten() {
+            tunnel.near.drain(patience);
+        }
+    }
+
+    /// How many agents have how many tunnels.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let tunnels = self.tunnels.load();
+        (tunnels.len(), tunnels.values().map(Vec::len).sum())
+    }
+}
+
+/// Takes a tunnel off the list when its connection ends, is cut or panics.
+struct Registered<'a> {
+    agents: &'a Agents,
+    host: HostId,
+    number: u64,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.agents.forget(&self.host, self.number);
+    }
+}

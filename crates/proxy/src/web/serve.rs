@@ -1,0 +1,125 @@
+//! Serves HTTP on one connection of a stranger: TLS first, then requests, all bounded in time and size.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::error::Chain;
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use tracing::debug;
+
+use super::Peer;
+use crate::rewind::Rewind;
+use crate::splice::{Steps, Watched};
+
+/// How long the head of a request may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest silence of a connection.
+const IDLE: Duration = Duration::from_secs(75);
+/// Largest head of a request, bytes (HTTP/1: the read buffer; HTTP/2: the header list).
+const HEAD_LIMIT: usize = 32 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 32;
+/// Header fields of a request.
+const FIELDS: usize = 64;
+
+/// The web road.
+pub(crate) struct WebRoad {
+    tls: TlsAcceptor,
+    routes: Router,
+    places: Semaphore,
+    handshake: Duration,
+    stopping: CancellationToken,
+}
+
+impl WebRoad {
+    /// `connections` and `handshake` bound how many there may be and how long each may take to begin.
+    pub(crate) fn new(
+        tls: Arc<ServerConfig>,
+        routes: Router,
+        (connections, handshake): (usize, Duration),
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            tls: TlsAcceptor::from(tls),
+            routes,
+            places: Semaphore::new(connections),
+            handshake,
+            stopping,
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(&self, io: Rewind<TcpStream>, peer: SocketAddr) {
+        let Ok(_place) = self.places.try_acquire() else {
+            debug!("too many web connections; dropped");
+            return;
+        };
+        let tls = match timeout(self.handshake, self.tls.accept(io)).await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return debug!(error = %Chain(&error), "web handshake failed"),
+            Err(_) => return debug!("web handshake took too long"),
+        };
+        let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let steps = Steps::default();
+        let io = Watched::new(tls, steps.clone());
+        let routes = self.routes.clone();
+        let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            routes.clone().oneshot(request.map(axum::body::Body::new))
+        });
+        let builder = builder(is_h2);
+        let serving = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+        let mut serving = std::pin::pin!(serving);
+        let mut silence = std::pin::pin!(steps.silence(IDLE));
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                ended = serving.as_mut() => {
+                    if let Err(error) = ended {
+                        debug!(error = %Chain(error.as_ref()), "web connection ended");
+                    }
+                    return;
+                }
+                () = self.stopping.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                () = silence.as_mut() => return debug!("silent web connection closed"),
+            }
+        }
+    }
+}
+
+fn builder(is_h2: bool) -> Builder<TokioExecutor> {
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if is_h2 { builder.http2_only() } else { builder.http1_only() };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(FIELDS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_send_buf_size(64 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
