@@ -1,3 +1,7 @@
-//! Entry point.
+//! Entry point of `teleport`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::command::main()
+}

@@ -1,0 +1,190 @@
+//! A user at a terminal: an account, and a `tsh` with a home of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use totp_rs::{Algorithm, TOTP};
+
+use crate::cluster::clean;
+use crate::places;
+use crate::process::{Process, Said, run};
+
+/// A user who can log in.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Name.
+    pub name: String,
+    /// Password.
+    pub password: String,
+    /// Secret of the second factor (Base32), if one was enrolled.
+    pub otp_secret: Option<String>,
+}
+
+impl Account {
+    /// Opens an invite link as a browser does and sets the password.
+    #[must_use]
+    pub fn accept(name: &str, link: &str, password: &str) -> Self {
+        let page = curl(&[link]);
+        let otp_secret = secret_in(page.ok());
+        let mut form = vec![
+            "--data-urlencode".to_owned(),
+            format!("password={password}"),
+            "--data-urlencode".to_owned(),
+            format!("confirm={password}"),
+        ];
+        let account = Self { name: name.to_owned(), password: password.to_owned(), otp_secret };
+        if let Some(code) = account.code() {
+            form.extend(["--data-urlencode".to_owned(), format!("otp={code}")]);
+        }
+        let origin = link.split("/web/").next().unwrap();
+        form.extend(["-H".to_owned(), format!("Origin: {origin}"), "-L".to_owned(), link.to_owned()]);
+        let form: Vec<&str> = form.iter().map(String::as_str).collect();
+        let said = curl(&form);
+        assert!(said.ok().contains("tsh login"), "the invite was not accepted: {}", said.stdout);
+        account
+    }
+
+    /// The code of the second factor for now.
+    #[must_use]
+    pub fn code(&self) -> Option<String> {
+        let secret = self.otp_secret.as_ref()?;
+        Some(code_at(secret, std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()))
+    }
+}
+
+/// The code of a second factor at a moment (seconds since 1970).
+#[must_use]
+pub fn code_at(secret: &str, seconds: u64) -> String {
+    let bytes = totp_rs::Secret::try_from_base32(secret).unwrap();
+    totp(bytes).generate(seconds).to_string()
+}
+
+fn totp(secret: totp_rs::Secret) -> TOTP {
+    totp_rs::Builder::new().with_algorithm(Algorithm::SHA1).with_secret(secret).build().unwrap()
+}
+
+fn curl(arguments: &[&str]) -> Said {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-k", "--fail-with-body", "--noproxy", "*"]).args(arguments);
+    run(command, "")
+}
+
+/// Finds the Base32 secret that the page shows to type by hand.
+fn secret_in(page: &str) -> Option<String> {
+    let pattern = regex::Regex::new(r"[A-Z2-7]{4}(?:[ A-Z2-7]{4,}){3,}|[A-Z2-7]{16,64}").unwrap();
+    let found = pattern.find(page)?;
+    Some(found.as_str().replace(' ', ""))
+}
+
+/// A `tsh` with a home of its own.
+#[derive(Debug, Clone)]
+pub struct Tsh {
+    home: PathBuf,
+    proxy: String,
+}
+
+impl Tsh {
+    pub(crate) fn new(home: PathBuf, proxy: String) -> Self {
+        Self { home, proxy }
+    }
+
+    /// Its `~/.tsh`.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.home.join(".tsh")
+    }
+
+    /// Its home.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A command of this user.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = clean(places::binary("tsh"));
+        command.args(arguments).env("HOME", &self.home).current_dir(&self.home);
+        command.env("AWS_REGION", "us-east-1");
+        command
+    }
+
+    /// Runs `tsh`.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        run(self.command(arguments), "")
+    }
+
+    /// Logs in with password and, if there is one, code.
+    pub fn login(&self, account: &Account) -> Said {
+        let code = account.code().unwrap_or_default();
+        self.login_with(&account.name, &account.password, &code)
+    }
+
+    /// Logs in with what is typed.
+    pub fn login_with(&self, user: &str, password: &str, code: &str) -> Said {
+        let command = self.command(&[
+            "login",
+            "--insecure",
+            &format!("--proxy={}", self.proxy),
+            &format!("--user={user}"),
+        ]);
+        run(command, &format!("{password}\n{code}\n"))
+    }
+
+    /// Runs `tsh aws …` with the AWS CLI of the test clients.
+    pub fn aws(&self, arguments: &[&str]) -> Said {
+        let mut command = self.command(&["aws"]);
+        command.args(arguments).env("PATH", path_with_aws());
+        run(command, "")
+    }
+
+    /// Starts `tsh proxy aws` on a port and waits until it serves.
+    #[must_use]
+    pub fn proxy_aws(&self, arguments: &[&str]) -> LocalProxy {
+        let port = places::free_port();
+        let mut command = self.command(&["proxy", "aws", "--format=text", "-p", &port.to_string()]);
+        command.args(arguments);
+        let name = format!("tsh-proxy-{port}");
+        let mut process = Process::start(&name, command, &self.home);
+        let environment = process.wait_for("credentials", |process| {
+            let output = process.output();
+            let pairs: Vec<(String, String)> = output
+                .lines()
+                .filter_map(|line| line.trim().split_once('='))
+                .filter(|(key, _)| key.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect();
+            let complete = pairs.iter().any(|(key, _)| key == "AWS_CA_BUNDLE");
+            let has_proxy = pairs.iter().any(|(key, _)| key == "HTTPS_PROXY");
+            (complete && (has_proxy || output.contains("endpoint URL at"))).then_some(pairs)
+        });
+        LocalProxy { process, port, environment }
+    }
+}
+
+/// `PATH` with the test clients' AWS CLI first.
+#[must_use]
+pub fn path_with_aws() -> String {
+    let own = places::python_client("aws");
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    format!("{}:{}", own.parent().unwrap().display(), rest.to_string_lossy())
+}
+
+/// A running `tsh proxy aws`.
+#[derive(Debug)]
+pub struct LocalProxy {
+    /// The process.
+    pub process: Process,
+    /// Its port.
+    pub port: u16,
+    /// What it told to set.
+    pub environment: Vec<(String, String)>,
+}
+
+impl LocalProxy {
+    /// One of the printed variables.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        self.environment.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+}
