@@ -1,0 +1,128 @@
+//! Bodies of requests: read whole where the road must read them, streamed otherwise; bounded and counted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use api::wire::HEADER_PAYLOAD_SHA256;
+use aws::Call;
+use aws::sigv4::declared_payload;
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::refusal::Refusal;
+
+/// The largest body that is read whole. DynamoDB's own bound is 16 MiB.
+pub(crate) const LIMIT: usize = 16 << 20;
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+
+/// A request's body.
+pub(crate) struct RequestBody {
+    content: Content,
+    bytes_in: Arc<AtomicU64>,
+}
+
+enum Content {
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+/// What goes to AWS.
+pub(crate) type UpstreamBody = Either<Full<Bytes>, Counted>;
+
+impl RequestBody {
+    /// Reads the body, if the call's facts or its hash cannot be had without.
+    pub(crate) async fn take(parts: &Parts, body: Incoming) -> Result<Self, Refusal> {
+        if !must_be_read(parts) {
+            return Ok(Self { content: Content::Stream(body), bytes_in: Arc::default() });
+        }
+        if content_length(parts).is_some_and(|length| length > LIMIT as u64) {
+            return Err(Refusal::TooLarge);
+        }
+        let bytes = read(body).await?;
+        let bytes_in = Arc::new(AtomicU64::new(bytes.len() as u64));
+        Ok(Self { content: Content::Whole(bytes), bytes_in })
+    }
+
+    /// The whole body, if it was read.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Stream(_) => None,
+        }
+    }
+
+    /// How many bytes have passed so far.
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes_in)
+    }
+
+    /// The body on its way out.
+    pub(crate) fn into_upstream(self) -> UpstreamBody {
+        match self.content {
+            Content::Whole(bytes) => Either::Left(Full::new(bytes)),
+            Content::Stream(inner) => Either::Right(Counted { inner, bytes: self.bytes_in }),
+        }
+    }
+}
+
+fn must_be_read(parts: &Parts) -> bool {
+    let is_hash_known = || {
+        let is_declared = matches!(declared_payload(parts), Ok(Some(_)) | Err(_));
+        is_declared || parts.headers.contains_key(HEADER_PAYLOAD_SHA256)
+    };
+    Call::needs_body(parts) || !is_hash_known()
+}
+
+fn content_length(parts: &Parts) -> Option<u64> {
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+    let collected = timeout(READ_DEADLINE, Limited::new(body, LIMIT).collect());
+    match collected.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(error)) => Err(Refusal::Body(error)),
+        Err(late) => Err(Refusal::Body(late.into())),
+    }
+}
+
+/// A body that counts what passes.
+pub(crate) struct Counted {
+    inner: Incoming,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

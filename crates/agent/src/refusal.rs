@@ -1,0 +1,111 @@
+//! Why a call gets no answer from AWS: what the client is told, in the service's own protocol, and what is recorded.
+
+use access::{AppName, Denial};
+use api::error::Chain;
+use audit::events::Outcome;
+use aws::reply::{ErrorReply, Fault};
+use aws::sigv4::{BadDestination, BadPayload, SignError};
+use aws::{BadCall, Service};
+use thiserror::Error;
+
+use crate::assume::AssumeError;
+use crate::body::LIMIT;
+use crate::spool::SpoolError;
+use crate::upstream::SendError;
+
+/// Why a call gets no answer from AWS.
+#[derive(Debug, Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    BadCall(#[from] BadCall),
+    #[error(transparent)]
+    Payload(#[from] BadPayload),
+    #[error("the request does not say the SHA-256 of its body")]
+    NoPayloadHash,
+    #[error("the request's body is larger than {LIMIT} bytes")]
+    TooLarge,
+    #[error("the request's body could not be read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the agent has not heard from the Auth Service yet; try again shortly")]
+    NotReady,
+    #[error("the certificate is for no app; log in to the app with tsh apps login")]
+    NoApp,
+    #[error(
+        "app `{app}` is not served by this agent any more; log in to the app again with tsh apps login"
+    )]
+    AppNotServed { app: AppName },
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    #[error("the call cannot be recorded, so it was not made")]
+    Spool(#[from] SpoolError),
+    #[error("the call was recorded already")]
+    Recorded,
+    #[error(transparent)]
+    Assume(#[from] AssumeError),
+    #[error("the agent's setting for this service's endpoint cannot be used")]
+    Destination(#[from] BadDestination),
+    #[error("the request could not be signed")]
+    Sign(#[from] SignError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+impl Refusal {
+    /// A short, stable name of the rule or failure.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::BadCall(_) => "bad-call",
+            Self::Payload(_) | Self::NoPayloadHash => "bad-payload-hash",
+            Self::TooLarge => "body-too-large",
+            Self::Body(_) => "body-not-read",
+            Self::NotReady => "agent-not-ready",
+            Self::NoApp => "no-app-session",
+            Self::AppNotServed { .. } => "app-not-served",
+            Self::Denied(denial) => denial.code(),
+            Self::Spool(_) | Self::Recorded => "not-recordable",
+            Self::Assume(_) => "role-not-assumed",
+            Self::Destination(_) => "bad-endpoint-setting",
+            Self::Sign(_) => "not-signed",
+            Self::Send(error) => error.code(),
+        }
+    }
+
+    /// What is recorded.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::BadCall(_)
+            | Self::Payload(_)
+            | Self::NoPayloadHash
+            | Self::TooLarge
+            | Self::NoApp
+            | Self::AppNotServed { .. }
+            | Self::Denied(_) => Outcome::Refused,
+            Self::Body(_)
+            | Self::NotReady
+            | Self::Spool(_)
+            | Self::Recorded
+            | Self::Assume(_)
+            | Self::Destination(_)
+            | Self::Sign(_) => Outcome::Failed,
+            Self::Send(error) if error.is_before_sending() => Outcome::Failed,
+            Self::Send(_) => Outcome::Unknown,
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn reply(&self, service: Option<Service>, request_id: &str) -> ErrorReply {
+        ErrorReply::new(service, self.fault(), &Chain(self).to_string(), request_id)
+    }
+
+    fn fault(&self) -> Fault {
+        match self {
+            Self::BadCall(error) => error.fault(),
+            Self::Payload(_) | Self::NoPayloadHash | Self::Body(_) => Fault::Invalid,
+            Self::TooLarge => Fault::TooLarge,
+            Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,
+            Self::Assume(error) if error.is_refusal() => Fault::AccessDenied,
+            Self::NotReady | Self::Spool(_) | Self::Assume(_) | Self::Send(_) => Fault::Unavailable,
+            Self::Recorded | Self::Destination(_) | Self::Sign(_) => Fault::Internal,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Starting and stopping the service: what runs beside the road, and in which order it ends.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pki::{Accept, ClientTls, Peers, ServerTls, TrustedServers, tls};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::assume::Assume;
+use crate::aws_chain::{self, Bundle, BundleError};
+use crate::call::Road;
+use crate::config::{AgentConfig, Deps};
+use crate::heartbeat;
+use crate::policy::{self, LivePolicy};
+use crate::record::Recorder;
+use crate::server::Server;
+use crate::spool::{Spool, SpoolError, ship};
+use crate::tunnels::Tunnels;
+use crate::upstream::Upstream;
+
+/// What is left for shipping the last entries once calls have ended.
+const SHIP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Why the agent could not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The spool cannot be used.
+    #[error("the audit spool cannot be opened")]
+    Spool(#[from] SpoolError),
+    /// The extra authorities for AWS cannot be used.
+    #[error("the agent's AWS settings cannot be used")]
+    Bundle(#[from] BundleError),
+    /// TLS settings do not fit together.
+    #[error("the agent's TLS settings cannot be used")]
+    Tls(#[from] pki::TlsError),
+    /// A task of the start was ended from outside.
+    #[error("the start was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// A running agent.
+pub struct Handle {
+    policy: Arc<LivePolicy>,
+    spool: Arc<Spool>,
+    standing: watch::Receiver<usize>,
+    patience: Arc<OnceLock<Duration>>,
+    stops: Stops,
+    calls: TaskTracker,
+    beside: TaskTracker,
+    shipping: TaskTracker,
+}
+
+/// What ends what.
+#[derive(Clone, Default)]
+struct Stops {
+    /// Tunnels, connections and what runs beside them.
+    road: CancellationToken,
+    /// The shipping of entries: last.
+    shipping: CancellationToken,
+}
+
+/// Starts the agent. It can serve once [`Handle::ready`].
+pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError> {
+    let settings = config.spool.clone();
+    let spool = Arc::new(tokio::task::spawn_blocking(move || Spool::open(settings)).await??);
+    let stops = Stops::default();
+    let (calls, beside, shipping) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+    let config = Arc::new(config);
+    let policy = LivePolicy::new(&config);
+    let road = Arc::new(road(&config, &deps, &policy, &spool, &calls).await?);
+    let server =
+        Server { tls: server_tls(&deps)?, road, tasks: calls.clone(), stop: stops.road.clone() };
+    let standing = watch::Sender::new(0);
+    let patience = Arc::new(OnceLock::new());
+    let tunnels = Arc::new(Tunnels {
+        tls: tunnel_tls(&deps)?,
+        server: Arc::new(server),
+        tasks: calls.clone(),
+        standing: standing.clone(),
+        stop: stops.road.clone(),
+        patience: Arc::clone(&patience),
+    });
+    for proxy in &config.proxies {
+        for _ in 0..config.tunnels_per_proxy.max(1) {
+            beside.spawn(Arc::clone(&tunnels).keep(proxy.clone()));
+        }
+    }
+    beside.spawn(policy::follow(
+        Arc::clone(&policy),
+        Arc::clone(&config),
+        deps.clone(),
+        stops.road.clone(),
+    ));
+    beside.spawn(heartbeat::beat(
+        Arc::clone(&config),
+        deps.clone(),
+        Arc::clone(&policy),
+        stops.road.clone(),
+    ));
+    shipping.spawn(ship(Arc::clone(&spool), deps.auth, stops.shipping.clone()));
+    info!(host_id = %config.host_id, apps = config.apps.len(), "the Application Service has started");
+    Ok(Handle {
+        policy,
+        spool,
+        standing: standing.subscribe(),
+        patience,
+        stops,
+        calls,
+        beside,
+        shipping,
+    })
+}
+
+impl Handle {
+    /// Whether the agent can serve: a complete snapshot and at least one tunnel.
+    pub fn is_ready(&self) -> bool {
+        self.policy.now().is_complete && *self.standing.borrow() > 0
+    }
+
+    /// Waits until [`Handle::is_ready`].
+    pub async fn ready(&self) {
+        let mut standing = self.standing.clone();
+        let mut version = self.policy.follow();
+        while !self.is_ready() {
+            tokio::select! {
+                changed = standing.changed() => if changed.is_err() { return },
+                changed = version.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// How many tunnels stand.
+    pub fn tunnels(&self) -> usize {
+        *self.standing.borrow()
+    }
+
+    /// Bytes of audit entries that wait for the Auth Service.
+    pub fn spooled(&self) -> u64 {
+        self.spool.bytes()
+    }
+
+    /// Stops: no new calls; open ones may end before `deadline`; then entries are shipped as far as possible, and what
+    /// is left waits on disk for the next start.
+    pub async fn stop(self, deadline: Duration) {
+        let end = Instant::now() + deadline;
+        // Fails only if already set, and then that deadline counts.
+        let _ = self.patience.set(deadline);
+        self.stops.road.cancel();
+        self.calls.close();
+        self.beside.close();
+        let ended = async { tokio::join!(self.beside.wait(), self.calls.wait()) };
+        if timeout_at(end, ended).await.is_err() {
+            warn!(calls = self.calls.len(), "calls were still open at the end");
+        }
+        self.shipping.close();
+        self.stops.shipping.cancel();
+        if timeout(SHIP_DEADLINE, self.shipping.wait()).await.is_err() {
+            warn!(bytes = self.spool.bytes(), "audit entries wait on disk for the next start");
+        }
+        let spool = Arc::clone(&self.spool);
+        if tokio::task::spawn_blocking(move || spool.stop()).await.is_err() {
+            warn!("the audit spool was not stopped in good order");
+        }
+        info!("the Application Service has stopped");
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({} tunnels)", self.tunnels())
+    }
+}
+
+async fn road(
+    config: &AgentConfig,
+    deps: &Deps,
+    policy: &Arc<LivePolicy>,
+    spool: &Arc<Spool>,
+    tasks: &TaskTracker,
+) -> Result<Road, StartError> {
+    let bundle = tokio::task::spawn_blocking(Bundle::from_environment).await??;
+    let sdk = match &deps.aws {
+        Some(sdk) => sdk.clone(),
+        None => Box::pin(aws_chain::load(&bundle)).await,
+    };
+    let tls = bundle.tls(deps.clock.clone())?;
+    Ok(Road {
+        clock: deps.clock.clone(),
+        trust: Arc::clone(&deps.trust),
+        policy: Arc::clone(policy),
+        recorder: Recorder {
+            spool: Arc::clone(spool),
+            cluster: config.cluster.clone(),
+            host_id: config.host_id.clone(),
+        },
+        sync: config.spool.sync,
+        upstream: Upstream::new(tls, &sdk, tasks.clone()),
+        assume: Assume::new(sdk, deps.clock.clone()),
+    })
+}
+
+/// Towards users: their certificates only.
+fn server_tls(deps: &Deps) -> Result<Arc<rustls::ServerConfig>, pki::TlsError> {
+    tls::server(ServerTls {
+        credential: Arc::clone(&deps.credential),
+        trust: Arc::clone(&deps.trust),
+        peers: Peers::Required(Accept::Users),
+        alpn: vec![api::wire::ALPN_APP.to_vec()],
+        clock: deps.clock.clone(),
+    })
+}
+
+/// Towards proxies: mutual, always.
+fn tunnel_tls(deps: &Deps) -> Result<Arc<rustls::ClientConfig>, pki::TlsError> {
+    tls::client(ClientTls {
+        credential: Some(Arc::clone(&deps.credential)),
+        servers: TrustedServers::Cluster(Arc::clone(&deps.trust)),
+        alpn: vec![api::wire::ALPN_TUNNEL.to_vec()],
+        clock: deps.clock.clone(),
+    })
+}

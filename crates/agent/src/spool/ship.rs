@@ -1,0 +1,223 @@
+//! Sending closed entries to the Auth Service, in the order in which they were closed, and deleting what it has.
+//!
+//! An entry may be sent twice (after a restart, or when an answer was lost): the Auth Service drops the second by
+//! its uid. A file is deleted when the Auth Service has every closing in it and no entry that was opened in it is
+//! still open; closings of such entries in later files are durable by then.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use api::error::{ApiError, Chain};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::line::Kind;
+use super::scan::{self, CHUNK, Passed};
+use super::segment::{self, Segment};
+use super::sync::State;
+use super::{Shared, Shelf, Spool, locked};
+
+/// How long closings gather into a batch.
+const GATHER: Duration = Duration::from_millis(100);
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Where closed entries go.
+pub(crate) trait Sink: Send + Sync {
+    /// Stores a batch of events, a line of JSON each; whole or not at all.
+    fn store(&self, lines: Bytes) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+impl Sink for api::Client {
+    async fn store(&self, lines: Bytes) -> Result<(), ApiError> {
+        self.store_audit(lines).await.map(drop)
+    }
+}
+
+/// Sends entries until `stop`, and then what is left.
+pub(crate) async fn ship<S: Sink>(spool: Arc<Spool>, sink: S, stop: CancellationToken) {
+    let shipper = Shipper { shared: Arc::clone(&spool.shared), spool, sink, stop };
+    shipper.run().await;
+}
+
+struct Shipper<S> {
+    shared: Arc<Shared>,
+    spool: Arc<Spool>,
+    sink: S,
+    stop: CancellationToken,
+}
+
+impl<S: Sink> Shipper<S> {
+    async fn run(self) {
+        let mut news = self.shared.progress.follow();
+        loop {
+            let is_last = self.stop.is_cancelled();
+            news.mark_unchanged();
+            self.send_all().await;
+            self.clear(is_last).await;
+            if is_last {
+                return;
+            }
+            self.pause(&mut news).await;
+        }
+    }
+
+    async fn pause(&self, news: &mut watch::Receiver<State>) {
+        let gathered = async {
+            // Silence, too, ends: a file may have become free to go.
+            let _ = timeout(LONGEST_PAUSE, news.changed()).await;
+            sleep(GATHER).await;
+        };
+        tokio::select! {
+            () = gathered => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Sends everything that stands in the files now.
+    async fn send_all(&self) {
+        let numbers: Vec<_> =
+            locked(&self.shared.shelves).iter().map(|shelf| shelf.segment.number()).collect();
+        for number in numbers {
+            if !self.send_segment(number).await {
+                return;
+            }
+        }
+    }
+
+    /// Sends what stands in a file; whether the Auth Service has all of it now.
+    async fn send_segment(&self, number: u64) -> bool {
+        loop {
+            let Some((segment, offset)) = self.place(number) else { return true };
+            let (lines, passed) = match read(segment, offset).await {
+                Ok(read) => read,
+                Err(error) => {
+                    error!(segment = number, %error, "could not read the audit spool");
+                    return false;
+                }
+            };
+            if !lines.is_empty() && !self.send(lines).await {
+                return false;
+            }
+            self.set_shipped(number, passed.offset);
+            if passed.is_end {
+                return true;
+            }
+        }
+    }
+
+    /// Sends a batch, again and again; false if stopped meanwhile.
+    async fn send(&self, lines: Bytes) -> bool {
+        let mut pause = FIRST_RETRY;
+        loop {
+            match self.sink.store(lines.clone()).await {
+                Ok(()) => return true,
+                Err(error) if error.is_passing() => {
+                    debug!(error = %Chain(&error), "the Auth Service did not take audit entries; trying again");
+                }
+                Err(error) => {
+                    warn!(error = %Chain(&error), "the Auth Service refused audit entries; trying again");
+                }
+            }
+            if timeout(pause, self.stop.cancelled()).await.is_ok() {
+                return self.sink.store(lines).await.is_ok();
+            }
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    fn place(&self, number: u64) -> Option<(Arc<Segment>, u64)> {
+        let shelves = locked(&self.shared.shelves);
+        let shelf = shelves.iter().find(|shelf| shelf.segment.number() == number)?;
+        Some((Arc::clone(&shelf.segment), shelf.shipped))
+    }
+
+    fn set_shipped(&self, number: u64, offset: u64) {
+        let mut shelves = locked(&self.shared.shelves);
+        if let Some(shelf) = shelves.iter_mut().find(|shelf| shelf.segment.number() == number) {
+            shelf.shipped = offset;
+        }
+    }
+
+    /// Deletes the files that have done their duty.
+    async fn clear(&self, is_last: bool) {
+        let mut done = Vec::new();
+        for number in self.idle(is_last) {
+            // Nobody can append to it any more, so that one more pass sees all there will ever be.
+            if self.send_segment(number).await {
+                done.push(number);
+            }
+        }
+        if done.is_empty() {
+            return;
+        }
+        // The closings of their entries, wherever they stand, must be durable first.
+        let written = self.shared.written.load(Ordering::SeqCst);
+        self.shared.wanted.fetch_max(written, Ordering::SeqCst);
+        self.spool.syncer.wake();
+        if self.shared.durable(written).await.is_err() {
+            return;
+        }
+        let gone = self.take(&done);
+        let shared = Arc::clone(&self.shared);
+        let deleted = tokio::task::spawn_blocking(move || delete(&shared, &gone)).await;
+        if let Ok(Err(error)) = deleted {
+            warn!(%error, "could not delete a file of the audit spool");
+        }
+    }
+
+    /// Files to which nobody can append and in which no entry is open.
+    fn idle(&self, is_last: bool) -> Vec<u64> {
+        let current = self.shared.current.load().number();
+        let mut shelves = locked(&self.shared.shelves);
+        let mut idle = Vec::new();
+        for shelf in shelves.iter_mut() {
+            let number = shelf.segment.number();
+            if number == current && !is_last {
+                continue;
+            }
+            // The current file is also held as the current one.
+            let is_free = Arc::get_mut(&mut shelf.segment).is_some();
+            if is_free || (number == current && Arc::strong_count(&shelf.segment) == 2) {
+                idle.push(number);
+            }
+        }
+        idle
+    }
+
+    fn take(&self, numbers: &[u64]) -> Vec<Arc<Segment>> {
+        let mut shelves = locked(&self.shared.shelves);
+        let is_gone = |shelf: &mut Shelf| numbers.contains(&shelf.segment.number());
+        shelves.extract_if(.., is_gone).map(|shelf| shelf.segment).collect()
+    }
+}
+
+fn delete(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<()> {
+    for segment in segments {
+        segment.delete()?;
+        shared.bytes.fetch_sub(segment.bytes(), Ordering::Relaxed);
+    }
+    segment::sync_dir(&shared.settings.dir)
+}
+
+/// Reads the closings of one chunk.
+async fn read(segment: Arc<Segment>, offset: u64) -> io::Result<(Bytes, Passed)> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut buffer = Vec::with_capacity(CHUNK);
+        let mut lines = BytesMut::new();
+        let passed = scan::pass(&segment, offset, &mut buffer, &mut |line| {
+            if line.kind == Kind::Closed {
+                lines.put_slice(line.json);
+                lines.put_u8(b'\n');
+            }
+        })?;
+        Ok((lines.freeze(), passed))
+    });
+    reading.await.map_err(io::Error::other)?
+}
