@@ -4,12 +4,14 @@ use http::Method;
 use http::request::Parts;
 use thiserror::Error;
 
-use crate::dynamodb::{BadBody, Table};
+use crate::dynamodb::{self, BadBody, Table};
 use crate::endpoint::{BadEndpoint, Endpoint};
+use crate::query::{self, Pair};
 use crate::reply::Fault;
-use crate::service::Service;
-use crate::sigv4::VerifyError;
-use crate::sts::BadAction;
+use crate::s3;
+use crate::service::{Facts, Service};
+use crate::sigv4::{Authorization, VerifyError, presigned};
+use crate::sts::{self, BadAction};
 
 /// A parsed request: where it goes and what it touches. Holds no item values and no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,23 +29,117 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether [`Call::parse`] needs the body: for DynamoDB and STS it must be read first, for S3 it may stream.
+    /// Whether [`Call::parse`] needs the body: for DynamoDB, STS and IAM it must be read first, for S3 it may stream.
     /// A request without an endpoint needs none: `parse` refuses it.
     pub fn needs_body(parts: &Parts) -> bool {
-        let _ = parts;
-        unimplemented!()
+        let authorization = Authorization::of_request(parts).ok();
+        let endpoint =
+            Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope));
+        endpoint.is_ok_and(|endpoint| endpoint.service().row().facts != Facts::S3)
     }
 
     /// Parses a request. `body` is the whole body, where [`Call::needs_body`] asks for it.
     ///
     /// The client's signature is *not* checked here (the agent does not know the client's keys); its credential scope is
-    /// read, and must agree with host and target.
+    /// read, and must agree with host and target. A request without a signature still gives a call, so that it can be
+    /// refused by name: see [`Call::is_signed`].
     ///
     /// # Errors
     /// [`BadCall`] says what could not be understood.
     pub fn parse(parts: &Parts, body: Option<&[u8]>) -> Result<Self, BadCall> {
-        let _ = (parts, body);
-        unimplemented!()
+        let authorization = match Authorization::of_request(parts) {
+            Ok(authorization) => Some(authorization),
+            Err(VerifyError::Missing) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let endpoint =
+            Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope))?;
+        let service = endpoint.service();
+        let rule = |rule| BadCall::Protocol { service: service.name(), rule };
+        if parts.headers.contains_key("smithy-protocol") {
+            return Err(rule("must not choose another protocol by the header smithy-protocol"));
+        }
+        let facts = service.row().facts;
+        if facts == Facts::S3 {
+            return Ok(Self::s3(parts, endpoint, authorization.is_some()));
+        }
+        let body = body.ok_or(BadCall::NoBody { service: service.name() })?;
+        if parts.uri.path() != "/" {
+            return Err(rule("must have the path `/`"));
+        }
+        let call = Self {
+            signed: authorization.is_some(),
+            method: parts.method.clone(),
+            ..Self::describe(endpoint, "")
+        };
+        match facts {
+            Facts::DynamoDb => call.with_json(parts, body),
+            Facts::Query | Facts::S3 => call.with_form(parts, body),
+        }
+    }
+
+    fn s3(parts: &Parts, endpoint: Endpoint, signed: bool) -> Self {
+        let object = s3::read(parts, endpoint.bucket());
+        Self {
+            bucket: object.bucket,
+            key: object.key,
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            query: kept(parts, |pair| !presigned::is_authorization(pair)),
+            signed,
+            ..Self::describe(endpoint, object.operation)
+        }
+    }
+
+    /// `awsJson1_0`: POST, no query, the operation in `X-Amz-Target`, a JSON body.
+    fn with_json(self, parts: &Parts, body: &[u8]) -> Result<Self, BadCall> {
+        let service = self.service();
+        let rule = |rule| BadCall::Protocol { service: service.name(), rule };
+        if parts.method != Method::POST {
+            return Err(rule("must be a POST"));
+        }
+        if !kept(parts, |pair| !presigned::is_authorization(pair)).is_empty() {
+            return Err(rule("must have no query"));
+        }
+        if !is_content_type(parts, |media| media.starts_with("application/x-amz-json-1.")) {
+            return Err(rule("must have the content type application/x-amz-json-1.0"));
+        }
+        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
+            return Err(rule("must not have an encoded body"));
+        }
+        let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let operation =
+            target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation);
+        let operation = operation.filter(|name| is_operation(name));
+        let operation = operation.ok_or_else(|| rule("must name its operation in X-Amz-Target"))?;
+        let touched = dynamodb::read(body)?;
+        Ok(Self {
+            operation: operation.to_owned(),
+            tables_complete: touched.is_complete(),
+            tables: touched.into_tables(),
+            ..self
+        })
+    }
+
+    /// `awsQuery`: GET or POST, the operation in the parameter `Action`.
+    fn with_form(self, parts: &Parts, body: &[u8]) -> Result<Self, BadCall> {
+        let service = self.service();
+        let rule = |rule| BadCall::Protocol { service: service.name(), rule };
+        if parts.method != Method::POST && parts.method != Method::GET {
+            return Err(rule("must be a POST or a GET"));
+        }
+        if !body.is_empty()
+            && !is_content_type(parts, |media| media == "application/x-www-form-urlencoded")
+        {
+            return Err(rule("must have the content type application/x-www-form-urlencoded"));
+        }
+        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
+            return Err(rule("must not have an encoded body"));
+        }
+        let operation = sts::action(parts.uri.query(), body)?;
+        // Other parameters may be secrets, such as a WebIdentityToken.
+        let query = kept(parts, |pair| pair.is_named("Action") || pair.is_named("Version"));
+        Ok(Self { operation, query, ..self })
     }
 
     /// A call that comes from no request: for tests and for asking "what if".
@@ -107,7 +203,7 @@ impl Call {
         &self.path
     }
 
-    /// The query, as it came but without signature, credential and token; empty if there is none.
+    /// The query without signature, credential and token, and of STS and IAM only `Action` and `Version`; may be empty.
     pub fn query(&self) -> &str {
         &self.query
     }
@@ -119,8 +215,29 @@ impl Call {
 
     /// Whether the answer may hold credentials (`AssumeRole*`, `GetSessionToken`, `GetFederationToken`, …).
     pub fn hands_out_keys(&self) -> bool {
-        crate::sts::hands_out_keys(self.service(), &self.operation)
+        sts::hands_out_keys(self.service(), &self.operation)
     }
+}
+
+/// The pairs of the query to keep, as they came.
+fn kept(parts: &Parts, keep: impl Fn(&Pair<'_>) -> bool) -> String {
+    let pairs = query::pairs(parts.uri.query().unwrap_or_default());
+    let raw: Vec<&str> = pairs.filter(keep).map(|pair| pair.raw).collect();
+    raw.join("&")
+}
+
+/// Whether there is one content type whose media type, in lower case, fits.
+fn is_content_type(parts: &Parts, fits: impl Fn(&str) -> bool) -> bool {
+    let mut values = parts.headers.get_all(http::header::CONTENT_TYPE).iter();
+    let (Some(Ok(text)), None) = (values.next().map(|value| value.to_str()), values.next()) else {
+        return false;
+    };
+    let media = text.split(';').next().unwrap_or_default();
+    fits(&media.trim().to_ascii_lowercase())
+}
+
+fn is_operation(name: &str) -> bool {
+    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Why a request is no call.

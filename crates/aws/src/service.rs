@@ -44,6 +44,12 @@ pub(crate) struct Global {
     pub(crate) partition: Partition,
     /// The region that requests to it are signed for.
     pub(crate) region: &'static str,
+    /// It takes signatures for any region of the partition.
+    pub(crate) any_region: bool,
+}
+
+const fn global(label: &'static str, partition: Partition, region: &'static str) -> Global {
+    Global { label, partition, region, any_region: false }
 }
 
 /// One row of the table.
@@ -63,7 +69,7 @@ pub(crate) struct Row {
     pub(crate) facts: Facts,
     /// The suffix of `AWS_ENDPOINT_URL_<…>`.
     pub(crate) endpoint_url_name: &'static str,
-    /// The name behind `X-Amz-Target`-less JSON errors: the Smithy namespace of the service's own errors.
+    /// Of errors: the Smithy namespace in JSON, the XML namespace in Query replies.
     pub(crate) error_namespace: &'static str,
 }
 
@@ -106,12 +112,12 @@ static STS: Row = Row {
     signing_name: "sts",
     prefixes: &["sts", "sts-fips"],
     account_prefixes: &[],
-    globals: &[Global { label: "sts", partition: Partition::Aws, region: "us-east-1" }],
+    globals: &[global("sts", Partition::Aws, "us-east-1")],
     targets: &[],
     protocol: Protocol::Query,
     facts: Facts::Query,
     endpoint_url_name: "STS",
-    error_namespace: "",
+    error_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 };
 
 /// Its hosts have a grammar of their own, in `endpoint.rs`; `prefixes` and `globals` hold what is regular.
@@ -122,8 +128,8 @@ static S3: Row = Row {
     prefixes: &["s3", "s3-fips"],
     account_prefixes: &[],
     globals: &[
-        Global { label: "s3", partition: Partition::Aws, region: "us-east-1" },
-        Global { label: "s3-external-1", partition: Partition::Aws, region: "us-east-1" },
+        Global { label: "s3", partition: Partition::Aws, region: "us-east-1", any_region: true },
+        global("s3-external-1", Partition::Aws, "us-east-1"),
     ],
     targets: &[],
     protocol: Protocol::RestXml,
@@ -139,17 +145,16 @@ static IAM: Row = Row {
     prefixes: &[],
     account_prefixes: &[],
     globals: &[
-        Global { label: "iam", partition: Partition::Aws, region: "us-east-1" },
-        Global { label: "iam-fips", partition: Partition::Aws, region: "us-east-1" },
-        Global { label: "iam.global", partition: Partition::Aws, region: "us-east-1" },
-        Global { label: "iam.us-gov", partition: Partition::UsGov, region: "us-gov-west-1" },
-        Global { label: "iam.cn-north-1", partition: Partition::China, region: "cn-north-1" },
+        global("iam", Partition::Aws, "us-east-1"),
+        global("iam-fips", Partition::Aws, "us-east-1"),
+        global("iam.us-gov", Partition::UsGov, "us-gov-west-1"),
+        global("iam.cn-north-1", Partition::China, "cn-north-1"),
     ],
     targets: &[],
     protocol: Protocol::Query,
     facts: Facts::Query,
     endpoint_url_name: "IAM",
-    error_namespace: "",
+    error_namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
 };
 
 static TABLE: [&Row; 5] = [&DYNAMODB, &DYNAMODB_STREAMS, &STS, &S3, &IAM];

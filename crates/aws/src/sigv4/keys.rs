@@ -1,6 +1,17 @@
 //! Credentials, and the signing keys derived from them.
 
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::hmac;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::payload::hex64;
 use crate::secret::Secret;
+
+/// How many derived keys are kept: a client uses one or two services in one or two regions on one day.
+const KEPT: usize = 32;
 
 /// A pair of AWS keys, with the session token that temporary ones carry. `Debug` shows the access key id alone.
 #[derive(Clone, Debug)]
@@ -18,22 +29,120 @@ pub struct Credentials {
 /// Share it (`Arc`) between requests: deriving a key costs as much as signing a small request.
 pub struct Keys {
     credentials: Credentials,
+    token: Option<Result<HeaderValue, BadToken>>,
+    derived: RwLock<Vec<Arc<Derived>>>,
+}
+
+/// The session token holds a character that no header takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadToken;
+
+struct Derived {
+    date: String,
+    region: String,
+    service: String,
+    key: hmac::Key,
 }
 
 impl Keys {
     /// Keys for these credentials. Nothing is derived yet.
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials }
+        let token = credentials.session_token.as_ref().map(|token| {
+            let mut value = HeaderValue::from_str(token.expose()).map_err(|_| BadToken)?;
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        Self { credentials, token, derived: RwLock::default() }
     }
 
     /// The access key id.
     pub fn access_key_id(&self) -> &str {
         &self.credentials.access_key_id
     }
+
+    /// The header that carries the session token, if these are temporary credentials.
+    pub(crate) fn token(&self) -> Result<Option<HeaderValue>, BadToken> {
+        self.token.clone().transpose()
+    }
+
+    /// The signature of a string to sign: 64 characters of lower-case hex.
+    pub(crate) fn signature(&self, scope: [&str; 3], string_to_sign: &str) -> [u8; 64] {
+        let derived = self.derived(scope);
+        let tag = hmac::sign(&derived.key, string_to_sign.as_bytes());
+        // An HMAC-SHA256 has 32 bytes. Were it not so, no signature would match.
+        hex64(&tag.as_ref().try_into().unwrap_or([0; 32]))
+    }
+
+    fn derived(&self, scope: [&str; 3]) -> Arc<Derived> {
+        let known = self.derived.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(derived) = known.iter().find(|derived| derived.is_for(scope)) {
+            return Arc::clone(derived);
+        }
+        drop(known);
+        let fresh = Arc::new(Derived::new(&self.credentials.secret_access_key, scope));
+        let mut known = self.derived.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT {
+            known.remove(0);
+        }
+        known.push(Arc::clone(&fresh));
+        fresh
+    }
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Derived {
+    fn new(secret: &Secret<String>, [date, region, service]: [&str; 3]) -> Self {
+        let start = Zeroizing::new(format!("AWS4{}", secret.expose()));
+        let mut key = hmac::Key::new(hmac::HMAC_SHA256, start.as_bytes());
+        for word in [date, region, service, "aws4_request"] {
+            let tag = hmac::sign(&key, word.as_bytes());
+            key = hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref());
+        }
+        Self { date: date.to_owned(), region: region.to_owned(), service: service.to_owned(), key }
+    }
+
+    fn is_for(&self, [date, region, service]: [&str; 3]) -> bool {
+        self.date == date && self.region == region && self.service == service
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Keys").field("credentials", &self.credentials).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, KEPT, Keys};
+
+    fn keys() -> Keys {
+        Keys::new(Credentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
+            session_token: Some("the-token".into()),
+        })
+    }
+
+    #[test]
+    fn cached_and_fresh_keys_sign_alike_and_the_cache_is_bounded() {
+        let keys = keys();
+        let scope = ["20150830", "us-east-1", "iam"];
+        let first = keys.signature(scope, "text");
+        for number in 0..KEPT * 2 {
+            let region = format!("region-{number}");
+            assert_ne!(keys.signature(["20150830", &region, "iam"], "text"), first);
+        }
+        assert_eq!(keys.derived.read().unwrap().len(), KEPT);
+        assert_eq!(keys.signature(scope, "text"), first);
+        assert_eq!(keys.signature(scope, "text"), first);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let keys = keys();
+        keys.signature(["20150830", "us-east-1", "iam"], "text");
+        let shown = format!("{keys:?}");
+        assert!(shown.contains("AKIDEXAMPLE"));
+        assert!(!shown.contains("wJalr") && !shown.contains("the-token"), "{shown}");
     }
 }

@@ -9,6 +9,7 @@ mod authorization;
 mod canonical;
 mod keys;
 mod payload;
+pub(crate) mod presigned;
 mod scope;
 mod sign;
 mod verify;

@@ -1,14 +1,24 @@
 //! Checks a client's signature.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::HeaderMap;
+use http::header::HOST;
 use http::request::Parts;
 use thiserror::Error;
 
 use super::authorization::Authorization;
+use super::canonical::{Canonical, PathStyle};
 use super::keys::Keys;
-use super::payload::{BadPayload, PayloadHash};
+use super::payload::{BadPayload, PayloadHash, declared_payload};
+use super::presigned::Presigned;
+use super::scope::Scope;
+use crate::calendar::Stamp;
 use crate::reply::Fault;
+
+/// How far the client's clock may be off: S3's own limit, and that of the SDKs' own correction.
+const SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// Why a signature is refused. Never holds the expected signature.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -89,6 +99,7 @@ impl VerifyError {
 /// Checks the signature of a request against one pair of keys, in constant time.
 ///
 /// `payload` is the hash of the body where it was read, or [`super::declared_payload`] where it streams.
+/// Both forms are checked: the `Authorization` header and the presigned query.
 ///
 /// # Errors
 /// [`VerifyError`] says which check failed.
@@ -98,6 +109,143 @@ pub fn verify(
     keys: &Keys,
     now: SystemTime,
 ) -> Result<Authorization, VerifyError> {
-    let _ = (parts, payload, keys, now);
-    unimplemented!()
+    let authorization = Authorization::of_request(parts)?;
+    if !equal(authorization.access_key_id(), keys.access_key_id()) {
+        return Err(VerifyError::UnknownKey(authorization.access_key_id().to_owned()));
+    }
+    let stamp = check_time(parts, &authorization, now)?;
+    check_headers(&parts.headers, &authorization)?;
+    let scope = authorization.scope();
+    let canonical = Canonical {
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        style: PathStyle::of(scope.service()),
+        headers: &parts.headers,
+        host: host(parts)?,
+        signed_headers: authorization.signed_headers_text(),
+        payload: check_payload(parts, *payload, scope)?,
+    };
+    let string_to_sign = canonical.string_to_sign(&stamp, scope);
+    let expected = keys.signature([scope.date(), scope.region(), scope.service()], &string_to_sign);
+    match verify_slices_are_equal(authorization.signature().as_bytes(), &expected) {
+        Ok(()) => Ok(authorization),
+        Err(_) => Err(VerifyError::Mismatch),
+    }
+}
+
+fn equal(left: &str, right: &str) -> bool {
+    verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
+}
+
+/// The time that was signed, if it is near enough and of the scope's date.
+fn check_time(
+    parts: &Parts,
+    authorization: &Authorization,
+    now: SystemTime,
+) -> Result<Stamp, VerifyError> {
+    let (text, lifetime) = if authorization.is_presigned() {
+        let found = Presigned::parse(parts.uri.query().unwrap_or_default())?;
+        (found.date, found.expires)
+    } else {
+        (one_header(&parts.headers, "x-amz-date")?.to_owned(), SKEW)
+    };
+    let stamp = Stamp::parse(&text)
+        .ok_or(VerifyError::Incomplete("X-Amz-Date is not `yyyymmddThhmmssZ`"))?;
+    if stamp.date() != authorization.scope().date() {
+        return Err(VerifyError::Incomplete(
+            "the date of the credential scope is not that of X-Amz-Date",
+        ));
+    }
+    let signed = stamp.time();
+    if signed > now + SKEW {
+        return Err(VerifyError::NotYetCurrent {
+            signed: text,
+            latest: spell(now + SKEW),
+            now: spell(now),
+            minutes: SKEW.as_secs() / 60,
+        });
+    }
+    if signed + lifetime < now {
+        return Err(VerifyError::Expired {
+            signed: text,
+            earliest: now.checked_sub(lifetime).map_or_else(String::new, spell),
+            now: spell(now),
+            minutes: lifetime.as_secs() / 60,
+        });
+    }
+    Ok(stamp)
+}
+
+fn spell(time: SystemTime) -> String {
+    Stamp::of(time).map_or_else(String::new, |stamp| stamp.as_str().to_owned())
+}
+
+/// Every `x-amz-*` header must be signed; those that steer the request may be there once only.
+fn check_headers(headers: &HeaderMap, authorization: &Authorization) -> Result<(), VerifyError> {
+    for name in headers.keys() {
+        let name = name.as_str();
+        if name.starts_with("x-amz-")
+            && !authorization.signed_headers().any(|signed| signed == name)
+        {
+            return Err(VerifyError::UnsignedHeader(name.to_owned()));
+        }
+    }
+    for name in ["x-amz-target", "x-amz-security-token"] {
+        if headers.contains_key(name) {
+            one_header(headers, name)?;
+        }
+    }
+    for name in authorization.signed_headers() {
+        if name != "host" && !headers.contains_key(name) {
+            return Err(VerifyError::Incomplete(
+                "SignedHeaders names a header that is not in the request",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn one_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, VerifyError> {
+    let mut values = headers.get_all(name).iter();
+    let (value, second) = (values.next(), values.next());
+    match (value.map(|value| value.to_str()), second) {
+        (Some(Ok(text)), None) => Ok(text),
+        (None, _) => Err(VerifyError::Incomplete("the request has no X-Amz-Date")),
+        _ => Err(VerifyError::Incomplete(
+            "a header that steers the request is there twice, or is not plain text",
+        )),
+    }
+}
+
+/// The `Host` header, or in HTTP/2 `:authority`; if both are there they must be equal.
+fn host(parts: &Parts) -> Result<&[u8], VerifyError> {
+    let mut values = parts.headers.get_all(HOST).iter();
+    let (value, second) = (values.next(), values.next());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    match (value.map(|value| value.as_bytes()), second, authority) {
+        (Some(host), None, None) | (None, _, Some(host)) => Ok(host),
+        (Some(host), None, Some(authority)) if host.eq_ignore_ascii_case(authority) => Ok(host),
+        _ => Err(VerifyError::Incomplete("the request names no host, or two")),
+    }
+}
+
+/// What the client signed about the body, if it is true and allowed.
+fn check_payload(
+    parts: &Parts,
+    payload: PayloadHash,
+    scope: &Scope,
+) -> Result<PayloadHash, VerifyError> {
+    let signed = match (declared_payload(parts)?, payload) {
+        (None, payload) => payload,
+        (Some(declared), payload) if declared == payload => declared,
+        (Some(PayloadHash::Sha256(_)), _) => return Err(VerifyError::PayloadMismatch),
+        // The body was read, but the client did not sign it.
+        (Some(declared), PayloadHash::Sha256(_)) => declared,
+        (Some(_), _) => return Err(VerifyError::PayloadMismatch),
+    };
+    if !signed.covers_body() && scope.service() != "s3" {
+        return Err(VerifyError::UnsignedPayload);
+    }
+    Ok(signed)
 }
