@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use access::ClusterName;
+use access::names::ClusterName;
 use access::identity::{Claims, HostClaims, Identity, VerifiedClaims};
 use rustls::{CertificateError, Error as TlsFailure};
 use rustls_pki_types::CertificateDer;

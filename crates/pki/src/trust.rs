@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use access::ClusterName;
+use access::names::ClusterName;
 use access::identity::Identity;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
