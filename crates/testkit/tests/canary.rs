@@ -1,0 +1,95 @@
+//! AWS credentials never leave the agent: after a tour through everything, the
+//! sandbox's secrets are in no reply, log, event, error, file or environment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use testkit::clients::{self, Road};
+use testkit::cluster::{Cluster, Plan, role_arn};
+use testkit::process::run;
+
+#[test]
+fn no_aws_secret_is_seen_outside_the_agent() {
+    // TRACE: what is not even logged there is not logged.
+    let cluster = Cluster::start_with(&Plan { severity: "TRACE", ..Plan::default() });
+    let tsh = cluster.ready_tsh();
+    let proxy = tsh.proxy_aws(&[]);
+    let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
+    let mut seen = String::new();
+    for said in [
+        run(clients::python(Road::HttpsProxy(&proxy), "boto3_tour.py", &["canary", "streams"]), ""),
+        run(clients::python(Road::EndpointUrl(&endpoint), "boto3_tour.py", &["canary-two", "streams"]), ""),
+        tsh.aws(&["dynamodb", "list-tables", "--debug"]),
+        tsh.aws(&["dynamodb", "scan", "--table-name", "absent"]),
+        tsh.aws(&["sts", "assume-role", "--role-arn", &role_arn("x"), "--role-session-name", "x"]),
+        tsh.aws(&["sts", "get-session-token"]),
+        tsh.run(&["aws", "--exec", "env", "--"]),
+        tsh.run(&["apps", "config", "aws", "--format", "json"]),
+        cluster.tctl(&["get", "all"]),
+        cluster.tctl(&["audit", "ls", "--format", "json", "--limit", "10000"]),
+    ] {
+        seen.push_str(&said.stdout);
+        seen.push_str(&said.stderr);
+    }
+    // Failures of AWS itself: STS refuses, the network is cut.
+    cluster.sandbox.tell("fault", &serde_json::json!({ "throttle": 2 }));
+    let said = tsh.aws(&["dynamodb", "list-tables"]);
+    seen.push_str(&said.stderr);
+
+    let agent = cluster.agent.as_ref().unwrap();
+    for id in [cluster.server.id(), proxy.process.id(), endpoint.process.id()] {
+        seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/environ")).unwrap()));
+        seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/cmdline")).unwrap()));
+    }
+    seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/cmdline", agent.id())).unwrap()));
+
+    let secrets = secrets(&cluster.sandbox.control("secrets"));
+    assert!(secrets.len() >= 3, "a key, and a key and token of a session: {}", secrets.len());
+    for (what, text) in [("output", seen.into_bytes())].into_iter().chain(files(cluster.folder())) {
+        for secret in &secrets {
+            let found = text.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "an AWS secret was found in {what}");
+        }
+    }
+}
+
+fn secrets(answer: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut queue = vec![answer];
+    while let Some(value) = queue.pop() {
+        match value {
+            Value::String(text) if text.len() >= 20 => found.push(text.clone()),
+            Value::Array(items) => queue.extend(items),
+            Value::Object(fields) => queue.extend(
+                fields.iter().filter(|(name, _)| !name.to_lowercase().contains("id")).map(|(_, value)| value),
+            ),
+            _ => {}
+        }
+    }
+    found.retain(|text| !text.starts_with("arn:"));
+    found
+}
+
+/// Every file of the cluster but the sandbox's own.
+fn files(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name == "aws-keys.env" || name.starts_with("sandbox") {
+                continue;
+            }
+            let name: &'static str = Box::leak(path.display().to_string().into_boxed_str());
+            found.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    assert!(found.len() > 10);
+    found
+}
