@@ -3,7 +3,7 @@
 use aws::RoleArn;
 use thiserror::Error;
 
-use crate::resource::{App, Finding};
+use crate::resource::{App, Finding, arn_finding};
 
 /// Why no single AWS role was meant. Each carries the roles for the table that people see.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -57,15 +57,20 @@ impl RoleChoice {
 /// are of the app's account, where the app has one.
 #[must_use]
 pub fn available_aws_roles(allowed: &[String], app: &App) -> Vec<RoleArn> {
-    let _ = (allowed, app);
-    unimplemented!()
+    let account = app.aws_account();
+    let parsed = allowed.iter().filter_map(|text| RoleArn::parse(text).ok());
+    let mut roles: Vec<RoleArn> = parsed
+        .filter(|role| account.is_none_or(|account| role.account().as_str() == account))
+        .collect();
+    roles.sort_by(|a, b| (a.name(), a).cmp(&(b.name(), b)));
+    roles.dedup();
+    roles
 }
 
 /// The allowed ARNs that do not parse, each with the likely correct one.
 #[must_use]
 pub fn malformed_aws_roles(allowed: &[String]) -> Vec<Finding> {
-    let _ = allowed;
-    unimplemented!()
+    allowed.iter().filter_map(|text| arn_finding("aws_role_arns", text)).collect()
 }
 
 /// The one role that is meant.
@@ -77,6 +82,25 @@ pub fn resolve_aws_role(
     app: &App,
     asked: Option<&str>,
 ) -> Result<RoleArn, RoleChoice> {
-    let _ = (allowed, app, asked);
-    unimplemented!()
+    let candidates = available_aws_roles(allowed, app);
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return match candidates.as_slice() {
+            [only] => Ok(only.clone()),
+            _ => Err(RoleChoice::FlagRequired { candidates }),
+        };
+    };
+    let owned = || asked.to_owned();
+    if let Ok(arn) = RoleArn::parse(asked) {
+        if candidates.contains(&arn) {
+            return Ok(arn);
+        }
+        return Err(RoleChoice::ArnNotFound { asked: owned(), candidates });
+    }
+    let named = |role: &&RoleArn| role.name() == asked || role.full_name() == asked;
+    let matches: Vec<RoleArn> = candidates.iter().filter(named).cloned().collect();
+    match matches.as_slice() {
+        [] => Err(RoleChoice::NameNotFound { asked: owned(), candidates }),
+        [only] => Ok(only.clone()),
+        _ => Err(RoleChoice::Ambiguous { asked: owned(), candidates: matches }),
+    }
 }

@@ -1,15 +1,22 @@
 //! The one function that decides whether a call may go out.
+//!
+//! The order of the checks is part of the contract: certificate, cluster, app session, locks,
+//! account, roles, deny rules, allow rules, forbidden calls. Deny is greedy: labels, expression
+//! or ARN, each by itself, refuse. Allow is not: labels and ARN must be allowed by one role.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws::{Call, RoleArn};
 
-use crate::denial::Denial;
-use crate::identity::{Claims, Identity};
+use crate::compiled::FilledRole;
+use crate::denial::{Denial, DenialReason, Wanted};
+use crate::identity::{AppClaims, Claims, Identity};
+use crate::language::matcher::Fit;
 use crate::names::{AppName, AppSessionId, ClusterName, UserName};
-use crate::policy::Policy;
-use crate::resource::App;
+use crate::policy::{AppSession, Policy};
+use crate::resource::{App, RequireMfa};
+use crate::role_set::MAX_SESSION_TTL;
+use crate::standing::{self, Reading, Standing};
 
 /// One call to AWS, through an app, at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +38,7 @@ pub struct Grant {
     session: AppSessionId,
     aws_role: RoleArn,
     until: SystemTime,
-    external_id: Option<Arc<str>>,
+    external_id: Option<String>,
 }
 
 impl Grant {
@@ -87,8 +94,190 @@ pub fn decide(
     request: &AccessRequest<'_>,
     policy: &Policy,
 ) -> Result<Grant, Denial> {
-    let _ = (identity, request, policy);
-    unimplemented!()
+    let certificate = identity.user().and_then(|claims| claims.app.as_ref());
+    check_call(identity, request, policy).map_err(|reason| {
+        let aws_role = certificate.and_then(|app| app.aws_role.clone());
+        let what = Wanted::App { app: request.app.name().clone(), aws_role };
+        Denial::new(identity.subject(), what, reason)
+    })
+}
+
+fn check_call(
+    identity: &Identity,
+    request: &AccessRequest<'_>,
+    policy: &Policy,
+) -> Result<Grant, DenialReason> {
+    let (app, now) = (request.app, request.now);
+    let claims = standing::certificate(identity, now, policy)?;
+    let (certificate, session) = live_session(claims, app, now, policy)?;
+    let aws_role = certified_role(certificate, app)?;
+    let standing = Standing::of(claims, now, policy)?;
+    check_denied(&standing, app, Some(aws_role))?;
+    let mfa = if claims.mfa { Intent::OpenWithMfa } else { Intent::Open };
+    check_allowed(&standing, &AppUse { app, aws_role: Some(aws_role), intent: mfa }, policy)?;
+    check_certified(claims, aws_role)?;
+    if request.call.hands_out_keys() {
+        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
+    }
+    Ok(Grant {
+        user: claims.user.clone(),
+        cluster: claims.cluster.clone(),
+        app: app.name().clone(),
+        session: session.id.clone(),
+        aws_role: aws_role.clone(),
+        until: identity.expires().min(session.expires),
+        external_id: app.external_id().map(str::to_owned),
+    })
+}
+
+/// The certificate's app session, which must be live and be this user's, for this app and role.
+fn live_session<'a>(
+    claims: &'a Claims,
+    app: &App,
+    now: SystemTime,
+    policy: &'a Policy,
+) -> Result<(&'a AppClaims, &'a AppSession), DenialReason> {
+    let certificate = claims.app.as_ref().ok_or(DenialReason::NoAppSession)?;
+    if certificate.name != *app.name() {
+        return Err(DenialReason::OtherApp { certificate: certificate.name.clone() });
+    }
+    let session =
+        policy.session(certificate.session.as_str()).ok_or(DenialReason::SessionUnknown)?;
+    if session.expires <= now {
+        return Err(DenialReason::SessionExpired { at: session.expires });
+    }
+    if session.user != claims.user {
+        return Err(DenialReason::SessionOfAnotherUser);
+    }
+    if session.app != certificate.name {
+        return Err(DenialReason::SessionOfAnotherApp);
+    }
+    if session.aws_role != certificate.aws_role {
+        return Err(DenialReason::SessionOfAnotherRole);
+    }
+    Ok((certificate, session))
+}
+
+/// The AWS role of the certificate, which must suit the app.
+fn certified_role<'a>(certificate: &'a AppClaims, app: &App) -> Result<&'a RoleArn, DenialReason> {
+    if !app.is_aws() {
+        return Err(DenialReason::NotAnAwsApp);
+    }
+    let aws_role = certificate.aws_role.as_ref().ok_or(DenialReason::NoAwsRole)?;
+    check_account(app, aws_role)?;
+    Ok(aws_role)
+}
+
+fn check_account(app: &App, aws_role: &RoleArn) -> Result<(), DenialReason> {
+    match app.aws_account() {
+        Some(account) if account != aws_role.account().as_str() => {
+            Err(DenialReason::OtherAccount { account: account.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReason> {
+    if claims.allowed_aws_roles.iter().any(|allowed| allowed == aws_role.as_str()) {
+        return Ok(());
+    }
+    Err(DenialReason::ArnNotInCertificate)
+}
+
+/// Deny rules of every role that the user has now.
+fn check_denied(
+    standing: &Standing<'_>,
+    app: &App,
+    aws_role: Option<&RoleArn>,
+) -> Result<(), DenialReason> {
+    standing.denying().try_for_each(|reading| check_denied_by(standing, &reading, app, aws_role))
+}
+
+fn check_denied_by(
+    standing: &Standing<'_>,
+    reading: &Reading<'_>,
+    app: &App,
+    aws_role: Option<&RoleArn>,
+) -> Result<(), DenialReason> {
+    let (deny, role) = (&reading.role.deny, reading.role.role.name());
+    if let Some(fault) = deny.fault() {
+        return Err(DenialReason::DenyRuleBroken { role: role.clone(), what: fault.to_owned() });
+    }
+    match deny.selector_fit(app) {
+        Some(Fit::Yes) => return Err(DenialReason::DeniedByLabels { role: role.clone() }),
+        Some(Fit::Unknown) => {
+            let what = deny.broken_pattern().unwrap_or("app_labels").to_owned();
+            return Err(DenialReason::DenyRuleBroken { role: role.clone(), what });
+        }
+        Some(Fit::No) | None => {}
+    }
+    if deny.expression_fits(&standing.facts(reading.traits, Some(app))) {
+        return Err(DenialReason::DeniedByExpression { role: role.clone() });
+    }
+    if aws_role.is_some_and(|arn| deny.lists_arn(arn.as_str())) {
+        return Err(DenialReason::DeniedByArn { role: role.clone() });
+    }
+    Ok(())
+}
+
+/// What is wanted of an app.
+#[derive(Clone, Copy)]
+struct AppUse<'a> {
+    app: &'a App,
+    aws_role: Option<&'a RoleArn>,
+    intent: Intent,
+}
+
+/// Allow rules: one role must allow the app and, where one is wanted, the AWS role.
+fn check_allowed(
+    standing: &Standing<'_>,
+    wanted: &AppUse<'_>,
+    policy: &Policy,
+) -> Result<(), DenialReason> {
+    let mut allowing = allowing_both(standing, wanted).peekable();
+    if allowing.peek().is_none() {
+        return Err(why_not_allowed(standing, wanted));
+    }
+    if wanted.intent == Intent::List {
+        return Ok(());
+    }
+    match Standing::asks_for_mfa(allowing, policy) {
+        None => Ok(()),
+        // That a key lives in hardware cannot be told from here.
+        Some((RequireMfa::Yes, _)) if wanted.intent == Intent::OpenWithMfa => Ok(()),
+        Some((_, role)) => Err(DenialReason::MfaRequired { role }),
+    }
+}
+
+fn allowing_both<'s>(
+    standing: &'s Standing<'_>,
+    wanted: &AppUse<'s>,
+) -> impl Iterator<Item = &'s FilledRole> {
+    let (app, aws_role) = (wanted.app, wanted.aws_role);
+    standing.allowing(move |allow, traits| {
+        aws_role.is_none_or(|arn| allow.lists_arn(arn.as_str()))
+            && allow.allows_app(app, &standing.facts(traits, Some(app)))
+    })
+}
+
+/// Which half is missing, in the words of the roles.
+fn why_not_allowed(standing: &Standing<'_>, wanted: &AppUse<'_>) -> DenialReason {
+    let names = |roles: Vec<&FilledRole>| {
+        roles.into_iter().map(|filled| filled.role.name().clone()).collect()
+    };
+    let by_app = |allow: &crate::compiled::Side, traits: &_| {
+        allow.allows_app(wanted.app, &standing.facts(traits, Some(wanted.app)))
+    };
+    let allow_app: Vec<_> = names(standing.allowing(by_app).collect());
+    if allow_app.is_empty() {
+        return DenialReason::NoRoleAllowsApp { looked_at: standing.role_names() };
+    }
+    let arn = wanted.aws_role.map(RoleArn::as_str).unwrap_or_default();
+    let allow_arn: Vec<_> = names(standing.allowing(|allow, _| allow.lists_arn(arn)).collect());
+    if allow_arn.is_empty() {
+        return DenialReason::NoRoleAllowsArn { allow_app };
+    }
+    DenialReason::SplitAcrossRoles { allow_app, allow_arn }
 }
 
 /// The proof that [`permit_app`] allowed the use of an app: app certificates are issued on it.
@@ -98,6 +287,7 @@ pub struct AppPermit {
     app: AppName,
     aws_role: Option<RoleArn>,
     until: SystemTime,
+    with_mfa: bool,
 }
 
 impl AppPermit {
@@ -119,11 +309,28 @@ impl AppPermit {
         self.aws_role.as_ref()
     }
 
+    /// Whether it was asked for with a second factor.
+    #[must_use]
+    pub fn with_mfa(&self) -> bool {
+        self.with_mfa
+    }
+
     /// At most until when: the certificate's end, or sooner by the roles.
     #[must_use]
     pub fn until(&self) -> SystemTime {
         self.until
     }
+}
+
+/// What an app is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// To be shown in a list.
+    List,
+    /// To open a session.
+    Open,
+    /// To open a session, for which a second factor was shown just now.
+    OpenWithMfa,
 }
 
 /// One use of an app that is asked about without an app session: for lists and for app logins.
@@ -133,8 +340,8 @@ pub struct AppRequest<'a> {
     pub app: &'a App,
     /// As which AWS role; `None` asks about the app alone.
     pub aws_role: Option<&'a RoleArn>,
-    /// Whether a second factor was shown for this very session.
-    pub mfa: bool,
+    /// What for.
+    pub intent: Intent,
     /// Now.
     pub now: SystemTime,
 }
@@ -145,10 +352,41 @@ pub struct AppRequest<'a> {
 /// # Errors
 /// The first rule that refuses.
 pub fn permit_app(
-    claims: &Identity,
+    identity: &Identity,
     request: &AppRequest<'_>,
     policy: &Policy,
 ) -> Result<AppPermit, Denial> {
-    let _ = (claims, request, policy, None::<Claims>);
-    unimplemented!()
+    check_app(identity, request, policy).map_err(|reason| {
+        let what =
+            Wanted::App { app: request.app.name().clone(), aws_role: request.aws_role.cloned() };
+        Denial::new(identity.subject(), what, reason)
+    })
+}
+
+fn check_app(
+    identity: &Identity,
+    request: &AppRequest<'_>,
+    policy: &Policy,
+) -> Result<AppPermit, DenialReason> {
+    let AppRequest { app, aws_role, intent, now } = *request;
+    let claims = standing::certificate(identity, now, policy)?;
+    if let Some(aws_role) = aws_role {
+        if !app.is_aws() {
+            return Err(DenialReason::NotAnAwsApp);
+        }
+        check_account(app, aws_role)?;
+    }
+    let standing = Standing::of(claims, now, policy)?;
+    check_denied(&standing, app, aws_role)?;
+    check_allowed(&standing, &AppUse { app, aws_role, intent }, policy)?;
+    aws_role.map_or(Ok(()), |aws_role| check_certified(claims, aws_role))?;
+    let longest = standing.effective_roles().map(FilledRole::max_session_ttl).min();
+    let by_roles = now.checked_add(longest.unwrap_or(MAX_SESSION_TTL));
+    Ok(AppPermit {
+        user: claims.user.clone(),
+        app: app.name().clone(),
+        aws_role: aws_role.cloned(),
+        until: by_roles.map_or(identity.expires(), |end| end.min(identity.expires())),
+        with_mfa: intent == Intent::OpenWithMfa,
+    })
 }

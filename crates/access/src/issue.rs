@@ -1,16 +1,19 @@
 //! What goes into a user certificate, and into the certificate of an app session.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
 use crate::decide::AppPermit;
-use crate::identity::Claims;
-use crate::names::{AppSessionId, ClusterName, RoleName, UserName};
+use crate::identity::{AppClaims, Claims};
+use crate::language::template::Template;
+use crate::names::{AppSessionId, ClusterName, RoleName, Traits, UserName};
 use crate::policy::AppSession;
-use crate::resource::{Finding, User};
-use crate::role_set::RoleSet;
+use crate::resource::{Finding, Role, User, arn_finding};
+use crate::role_set::{MAX_SESSION_TTL, RoleSet};
 
 /// How long a user certificate lives where nothing else is asked for.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(12 * 3600);
@@ -88,13 +91,92 @@ pub enum IssueError {
     },
 }
 
-/// What goes into a user certificate.
+/// What goes into a user certificate: the roles, the traits, and every AWS role ARN that a role
+/// allows and none denies.
 ///
 /// # Errors
 /// When the user may not have one.
 pub fn login_claims(request: &LoginRequest<'_>) -> Result<Login, IssueError> {
-    let _ = request;
-    unimplemented!()
+    let LoginRequest { user, now, .. } = *request;
+    let name = || user.name().clone();
+    if user.is_locked(now) {
+        return Err(IssueError::Locked { user: name() });
+    }
+    if user.is_expired(now) {
+        return Err(IssueError::Expired { user: name() });
+    }
+    if user.spec.roles.is_empty() {
+        return Err(IssueError::NoRoles { user: name() });
+    }
+    let roles = roles_of(user, request.roles)?;
+    let ttl = request
+        .ttl
+        .unwrap_or(DEFAULT_TTL)
+        .min(MAX_SESSION_TTL)
+        .min(roles.options().max_session_ttl);
+    let ends = [now.checked_add(ttl), user.spec.expires, user.metadata.expires];
+    let expires = ends.into_iter().flatten().min().filter(|end| *end > now);
+    let expires = expires.ok_or_else(|| IssueError::NoTimeLeft { user: name() })?;
+    let arns = arns_of(&roles, &user.spec.traits);
+    let claims = Claims {
+        user: name(),
+        cluster: request.cluster.clone(),
+        roles: user.spec.roles.clone(),
+        traits: user.spec.traits.clone(),
+        allowed_aws_roles: arns.allowed,
+        app: None,
+        issued_at: now,
+        expires,
+        mfa: request.mfa,
+        login_ip: request.login_ip,
+    };
+    Ok(Login { claims, warnings: arns.warnings })
+}
+
+/// The user's own roles out of those given.
+fn roles_of(user: &User, given: &RoleSet) -> Result<RoleSet, IssueError> {
+    let own: Result<Vec<Arc<Role>>, IssueError> = user
+        .spec
+        .roles
+        .iter()
+        .map(|name| {
+            let unknown =
+                || IssueError::UnknownRole { user: user.name().clone(), role: name.clone() };
+            given.role(name).cloned().ok_or_else(unknown)
+        })
+        .collect();
+    own.map(RoleSet::new)
+}
+
+struct Arns {
+    allowed: Vec<String>,
+    warnings: Vec<Finding>,
+}
+
+/// The union over the roles, less what any role denies.
+fn arns_of(roles: &RoleSet, traits: &Traits) -> Arns {
+    let mut allowed = BTreeSet::new();
+    let mut denied = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for role in roles.roles() {
+        let sides = [(&role.spec.allow, "allow"), (&role.spec.deny, "deny")];
+        for (conditions, side) in sides {
+            for (index, text) in conditions.aws_role_arns.iter().enumerate() {
+                let path = format!("role `{}`, spec.{side}.aws_role_arns[{index}]", role.name());
+                let values = match Template::parse(text) {
+                    Ok(template) => template.expand(traits),
+                    Err(error) => {
+                        warnings.push(Finding { path, message: error.to_string() });
+                        continue;
+                    }
+                };
+                warnings.extend(values.iter().filter_map(|value| arn_finding(&path, value)));
+                let into = if side == "allow" { &mut allowed } else { &mut denied };
+                into.extend(values);
+            }
+        }
+    }
+    Arns { allowed: allowed.difference(&denied).cloned().collect(), warnings }
 }
 
 /// A session with an app, allowed by [`crate::permit_app`].
@@ -108,8 +190,6 @@ pub struct AppLogin<'a> {
     pub session: AppSessionId,
     /// The app's public host.
     pub public_addr: &'a str,
-    /// Whether a second factor was shown for this very session.
-    pub mfa: bool,
     /// Now.
     pub now: SystemTime,
 }
@@ -120,6 +200,28 @@ pub struct AppLogin<'a> {
 /// # Errors
 /// When permit and certificate do not belong together or no time is left.
 pub fn app_claims(request: AppLogin<'_>) -> Result<(Claims, AppSession), IssueError> {
-    let _ = request;
-    unimplemented!()
+    let AppLogin { user, permit, session, public_addr, now } = request;
+    if permit.user() != &user.user {
+        return Err(IssueError::OtherUser { user: user.user.clone() });
+    }
+    let expires = user.expires.min(permit.until());
+    if expires <= now {
+        return Err(IssueError::NoTimeLeft { user: user.user.clone() });
+    }
+    let app = AppClaims {
+        session: session.clone(),
+        name: permit.app().clone(),
+        public_addr: public_addr.to_owned(),
+        aws_role: permit.aws_role().cloned(),
+    };
+    let claims =
+        Claims { app: Some(app), issued_at: now, expires, mfa: permit.with_mfa(), ..user.clone() };
+    let session = AppSession {
+        id: session,
+        user: user.user.clone(),
+        app: permit.app().clone(),
+        aws_role: permit.aws_role().cloned(),
+        expires,
+    };
+    Ok((claims, session))
 }

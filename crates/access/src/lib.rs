@@ -10,19 +10,24 @@
 //! - [`issue`]: what goes into a certificate.
 
 pub mod choose_role;
+mod compiled;
 pub mod decide;
 pub mod denial;
 pub mod identity;
 pub mod issue;
+mod labels;
+pub mod language;
+mod locks;
 pub mod moment;
 pub mod names;
 pub mod policy;
 pub mod resource;
 pub mod role_set;
 pub mod rules;
+mod standing;
 
 pub use choose_role::{RoleChoice, available_aws_roles, malformed_aws_roles, resolve_aws_role};
-pub use decide::{AccessRequest, AppPermit, AppRequest, Grant, decide, permit_app};
+pub use decide::{AccessRequest, AppPermit, AppRequest, Grant, Intent, decide, permit_app};
 pub use denial::{Denial, DenialReason, Wanted};
 pub use identity::{AppClaims, Claims, HostClaims, Identity, SystemRole, VerifiedClaims};
 pub use issue::{AppLogin, IssueError, Login, LoginRequest, app_claims, login_claims};

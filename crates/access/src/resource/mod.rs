@@ -18,4 +18,5 @@ pub use role::{
     LockingMode, RequireMfa, Role, RoleConditions, RoleOptions, RoleSpec, RoleVersion, Rule,
 };
 pub use user::{CreatedBy, User, UserRef, UserSpec, UserStatus};
+pub(crate) use validate::arn_finding;
 pub use validate::{Finding, Invalid, Resource, validate, warnings};
