@@ -3,6 +3,7 @@
 //! The engine knows one account and one region of its own; the ARNs are rewritten both ways.
 
 pub mod dispatch;
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use hyper::body::Incoming;
 
 use crate::answer::{Body, Protocol, Refusal, json, refuse};
 use crate::chance;
-use crate::door::{Call, admit, let_in};
+use crate::door::{Call, Cut, admit, let_in, mark};
 use crate::journal::Entry;
 use crate::sigv4::crypto::sha256_hex;
 use crate::sigv4::{PathRule, Payload};
@@ -77,7 +78,7 @@ pub async fn answer(world: &World, call: Call, entry: &mut Entry) -> Response<Bo
     entry.request_id = chance::dynamodb_request_id();
     let id = entry.request_id.clone();
     match run(world, call, entry).await {
-        Ok(body) => json(StatusCode::OK, body, &id),
+        Ok((body, cut)) => mark(json(StatusCode::OK, body, &id), cut),
         Err(Trouble::Refused(refusal)) => {
             entry.code.clone_from(&refusal.code);
             refuse(Protocol::Json, &refusal, &id)
@@ -100,7 +101,7 @@ impl From<Refusal> for Trouble {
     }
 }
 
-async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<String, Trouble> {
+async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Option<Cut>), Trouble> {
     let operation = operation_of(&call.head.headers);
     if let Some(operation) = &operation {
         entry.operation.clone_from(operation);
@@ -114,7 +115,7 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<String, Tro
         return Err(unknown().into());
     }
     let operation = operation.ok_or_else(unknown)?;
-    admit(world, &verified.principal, ("dynamodb", &operation, Protocol::Json), entry).await?;
+    let cut = admit(world, &verified.principal, ("dynamodb", &operation, Protocol::Json), entry).await?;
     let body = std::str::from_utf8(&body).ok().filter(|body| is_json(body)).ok_or_else(|| {
         Refusal::new(400, "SerializationException", "")
     })?;
@@ -125,9 +126,10 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<String, Tro
     let place = Place::new(&verified.principal.account, &verified.claim.region);
     let engine = world.tables.of(&place.account, &place.region);
     let engine = engine.map_err(|error| Refusal::new(500, "InternalServerError", format!("{error:#}")))?;
-    let outcome = dispatch::run(&engine, &operation, &place.inward(&operation, body));
+    let body = names::plain(body, &place)?;
+    let outcome = dispatch::run(&engine, &operation, &place.inward(&operation, &body));
     match outcome.ok_or_else(unknown)? {
-        Ok(answer) => Ok(place.outward(&operation, answer)),
+        Ok(answer) => Ok((place.outward(&operation, answer), cut)),
         Err(error) => {
             let (status, text) = dispatch::on_the_wire(&operation, error);
             Err(Trouble::Engine(status, text.replace(&place.engine_prefix(), &place.prefix)))
