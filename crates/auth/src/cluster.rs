@@ -1,0 +1,187 @@
+//! The running cluster: what every rule may need, and the one place that asks `access`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use access::rules::{ResourceFacts, RuleRequest, Verb};
+use access::{Claims, ClusterName, HostId, Identity, Lock, Policy, Role, User, UserNow};
+use pki::Clock;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authorities::Authorities;
+use crate::caller::{Actor, Caller};
+use crate::config::AuthConfig;
+use crate::events::Stamp;
+use crate::passwords::Passwords;
+use crate::refusal::Refusal;
+use crate::store::{Reader, Store};
+use crate::throttle::Throttle;
+use crate::watch::Hub;
+
+/// What the doors and the rules share.
+pub(crate) struct Cluster {
+    /// Settings.
+    pub(crate) config: AuthConfig,
+    /// The only store there is.
+    pub(crate) store: Store,
+    /// What watchers are told.
+    pub(crate) hub: Arc<Hub>,
+    /// The authorities with their keys.
+    pub(crate) authorities: Authorities,
+    /// Password hashing.
+    pub(crate) passwords: Passwords,
+    /// This host.
+    pub(crate) host_id: HostId,
+    /// Every task of the service.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when the service stops.
+    pub(crate) stopping: CancellationToken,
+    /// Places for watchers.
+    pub(crate) watchers: Arc<Semaphore>,
+    /// How many failures of strangers the audit log takes in.
+    pub(crate) failures: Throttle,
+    clock: Clock,
+}
+
+/// Failures of strangers that are recorded in a burst, and then one in so long.
+const FAILURE_BURST: u32 = 120;
+const FAILURE_EVERY: Duration = Duration::from_secs(1);
+
+/// The parts that a cluster is put together from.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) authorities: Authorities,
+    pub(crate) passwords: Passwords,
+    pub(crate) host_id: HostId,
+}
+
+impl Cluster {
+    pub(crate) fn new(config: AuthConfig, parts: Parts, clock: Clock) -> Self {
+        let Parts { store, hub, authorities, passwords, host_id } = parts;
+        Self {
+            watchers: Arc::new(Semaphore::new(config.limits.watchers)),
+            config,
+            store,
+            hub,
+            authorities,
+            passwords,
+            host_id,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            failures: Throttle::new(FAILURE_BURST, FAILURE_EVERY),
+            clock,
+        }
+    }
+
+    /// The present moment; read once a request.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The name.
+    pub(crate) fn name(&self) -> &ClusterName {
+        &self.config.cluster_name
+    }
+
+    /// Time and cluster for the events of a request.
+    pub(crate) fn stamp(&self, now: SystemTime) -> Stamp {
+        Stamp { now, cluster: self.name().clone() }
+    }
+
+    /// Where the proxy is for people: `host:port`, or the cluster's name for want of better.
+    pub(crate) fn proxy_addr(&self) -> String {
+        let configured = self.config.proxy_public_addr.clone();
+        configured.unwrap_or_else(|| self.name().to_string())
+    }
+
+    /// The proxy's host, of which apps are subdomains.
+    pub(crate) fn proxy_host(&self) -> String {
+        let addr = self.proxy_addr();
+        match addr.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+            _ => addr,
+        }
+    }
+
+    /// Lets a caller act on a resource of the cluster, or says which rule refuses.
+    pub(crate) async fn authorize(
+        &self,
+        caller: &Caller,
+        asked: &Asked<'_>,
+    ) -> Result<Actor, Refusal> {
+        let stamp = self.stamp(self.now());
+        let identity = caller.member(stamp.now)?;
+        let policy = self.policy_for(identity, stamp.now).await?;
+        for verb in asked.verbs {
+            let resource = ResourceFacts {
+                name: asked.name,
+                labels: asked.labels,
+                ..ResourceFacts::default()
+            };
+            let request = RuleRequest { verb: *verb, kind: asked.kind, resource, now: stamp.now };
+            access::may(identity, &request, &policy).map_err(|d| denied(&d))?;
+        }
+        Ok(Actor::admitted(identity, stamp))
+    }
+
+    /// The part of the policy that bears on one caller, as the store has it now.
+    pub(crate) async fn policy_for(
+        &self,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Result<Policy, Refusal> {
+        let policy = Policy::new(self.name().clone()).as_of(now);
+        let claims = identity.user().cloned();
+        self.store
+            .read(move |reader| {
+                let policy = with_locks(reader, policy)?;
+                claims.map_or(Ok(policy.clone()), |claims| with_user(reader, policy, &claims))
+            })
+            .await
+    }
+}
+
+/// What a caller wants to do to which resource.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// Each must be allowed.
+    pub(crate) verbs: &'a [Verb],
+    /// The kind as rules write it.
+    pub(crate) kind: &'a str,
+    /// The resource, where one is named.
+    pub(crate) name: Option<&'a str>,
+    /// Its labels.
+    pub(crate) labels: Option<&'a std::collections::BTreeMap<String, String>>,
+}
+
+impl<'a> Asked<'a> {
+    /// A verb on a kind as a whole.
+    pub(crate) fn of(verbs: &'a [Verb], kind: &'a str) -> Self {
+        Self { verbs, kind, name: None, labels: None }
+    }
+}
+
+/// A denial as the caller sees it: the rule, then the remedy.
+pub(crate) fn denied(denial: &access::Denial) -> Refusal {
+    Refusal::denied(denial.to_string())
+}
+
+fn with_locks(reader: &Reader<'_>, policy: Policy) -> Result<Policy, Refusal> {
+    Ok(reader.list::<Lock>()?.into_iter().fold(policy, Policy::with_lock))
+}
+
+fn with_user(reader: &Reader<'_>, policy: Policy, claims: &Claims) -> Result<Policy, Refusal> {
+    let Some(user) = reader.find::<User>(claims.user.as_str())? else { return Ok(policy) };
+    let names: BTreeSet<_> = user.spec.roles.iter().chain(&claims.roles).cloned().collect();
+    let mut policy = policy.with_user(UserNow::from(&user));
+    for name in names {
+        if let Some(role) = reader.find::<Role>(name.as_str())? {
+            policy = policy.with_role(role);
+        }
+    }
+    Ok(policy)
+}

@@ -1,0 +1,48 @@
+//! The Auth Service: users, roles, tokens, authorities, sessions, the audit log.
+//!
+//! The only process of a cluster with a store and with the private keys of the
+//! authorities. [`start`] gives a running service, [`Handle::stop`] ends it.
+//! At the top level stand the rules, in `http` the doors (one a route: who may
+//! come in, what is read, which rule is asked), in `store` the shelves (SQLite;
+//! a state change and its audit event are one commit).
+//!
+//! It holds no AWS credential, decides nothing about AWS calls (agents do, from
+//! the snapshot that `watch` gives them) and serves no browser.
+
+mod admin;
+mod app_servers;
+mod app_sessions;
+mod apps;
+mod audit;
+mod authorities;
+mod caller;
+mod cluster;
+mod config;
+mod events;
+mod expiry;
+mod http;
+mod invites;
+mod join;
+mod locks;
+mod login;
+mod otp;
+mod passwords;
+mod presets;
+mod refusal;
+mod resources;
+mod roles;
+mod service;
+mod status;
+mod store;
+mod throttle;
+mod tokens;
+mod users;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use admin::{ADMIN_ADDRESS, ADMIN_CERTIFICATE, ADMIN_FOLDER, ADMIN_KEY, ADMIN_TRUST};
+pub use config::{AuthConfig, BadStaticToken, Limits, Lockout, PasswordCost, StaticToken};
+pub use refusal::Refusal;
+pub use service::{Handle, StartError, start};

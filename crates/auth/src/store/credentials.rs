@@ -1,0 +1,98 @@
+//! What proves a local user: password hash, second factor, failures so far.
+
+use std::time::SystemTime;
+
+use rusqlite::{OptionalExtension as _, params};
+use zeroize::Zeroizing;
+
+use super::time::{millis, moment};
+use super::{Reader, Tx};
+use crate::refusal::Refusal;
+
+/// One user's credentials; all empty for one who has never set a password.
+#[derive(Clone, Default)]
+pub(crate) struct Credentials {
+    /// Argon2id, in PHC form.
+    pub(crate) password_hash: Option<String>,
+    /// Second factor.
+    pub(crate) otp: Option<OtpDevice>,
+    /// Failures in a row.
+    pub(crate) failures: u32,
+    /// The last of them.
+    pub(crate) last_failure: Option<SystemTime>,
+    /// Until when the user is locked out.
+    pub(crate) locked_until: Option<SystemTime>,
+}
+
+/// An authenticator app.
+#[derive(Clone)]
+pub(crate) struct OtpDevice {
+    /// Shared secret.
+    pub(crate) secret: Zeroizing<Vec<u8>>,
+    /// Its id in the audit log.
+    pub(crate) id: String,
+    /// The last time step of which a code was used.
+    pub(crate) last_step: u64,
+}
+
+impl Credentials {
+    /// Whether the user is locked out now.
+    pub(crate) fn is_locked_out(&self, now: SystemTime) -> bool {
+        self.locked_until.is_some_and(|until| now < until)
+    }
+}
+
+impl Reader<'_> {
+    /// A user's credentials; empty ones when there are none.
+    pub(crate) fn credentials(&self, user: &str) -> Result<Credentials, Refusal> {
+        let sql = "SELECT password_hash, otp_secret, otp_device, otp_step, failures, last_failure,
+            locked_until FROM credentials WHERE user = ?";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = statement.query_row([user], |row| {
+            let secret: Option<Vec<u8>> = row.get(1)?;
+            let id = row.get::<_, Option<String>>(2)?.unwrap_or_default();
+            let last_step = row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs();
+            let otp =
+                secret.map(|secret| OtpDevice { secret: Zeroizing::new(secret), id, last_step });
+            Ok(Credentials {
+                password_hash: row.get(0)?,
+                otp,
+                failures: row.get(4)?,
+                last_failure: row.get::<_, Option<i64>>(5)?.map(moment),
+                locked_until: row.get::<_, Option<i64>>(6)?.map(moment),
+            })
+        });
+        Ok(row.optional()?.unwrap_or_default())
+    }
+}
+
+impl Tx<'_> {
+    /// Keeps a user's credentials in place of the old ones.
+    pub(crate) fn keep_credentials(
+        &mut self,
+        user: &str,
+        credentials: &Credentials,
+    ) -> Result<(), Refusal> {
+        let sql = "INSERT OR REPLACE INTO credentials (user, password_hash, otp_secret, otp_device,
+            otp_step, failures, last_failure, locked_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        let otp = credentials.otp.as_ref();
+        let row = params![
+            user,
+            credentials.password_hash,
+            otp.map(|otp| otp.secret.as_slice()),
+            otp.map(|otp| otp.id.as_str()),
+            otp.map(|otp| i64::try_from(otp.last_step).unwrap_or(i64::MAX)),
+            credentials.failures,
+            credentials.last_failure.map(millis),
+            credentials.locked_until.map(millis),
+        ];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// Forgets a user's credentials.
+    pub(crate) fn drop_credentials(&mut self, user: &str) -> Result<(), Refusal> {
+        self.connection.execute("DELETE FROM credentials WHERE user = ?", [user])?;
+        Ok(())
+    }
+}

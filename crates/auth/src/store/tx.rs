@@ -1,0 +1,60 @@
+//! One write: what it changes, what it records, what watchers will hear of it.
+
+use std::ops::Deref;
+
+use api::types::watch::{Change, Item, Key};
+use audit::Event;
+use audit::chain::Head;
+use rusqlite::Connection;
+
+use super::Reader;
+use super::audit::{self as log, Prepared, Stored};
+use crate::refusal::Refusal;
+
+/// A savepoint of the running transaction. It reads as a [`Reader`] does.
+pub(crate) struct Tx<'a> {
+    reader: Reader<'a>,
+    head: Head,
+    changes: Vec<Change>,
+}
+
+impl<'a> Deref for Tx<'a> {
+    type Target = Reader<'a>;
+
+    fn deref(&self) -> &Reader<'a> {
+        &self.reader
+    }
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(connection: &'a Connection, head: Head) -> Self {
+        Self { reader: Reader { connection }, head, changes: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> (Head, Vec<Change>) {
+        (self.head, self.changes)
+    }
+
+    /// Records an event: it is in the log if and only if the rest of this write is in the store.
+    pub(crate) fn record(&mut self, event: &Event) -> Result<(), Refusal> {
+        let prepared = Prepared::of(event)?;
+        self.append(prepared).map(|_| ())
+    }
+
+    /// Appends an event unless one with its uid is there.
+    pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Stored, Refusal> {
+        let (stored, head) = log::append(self.connection, self.head, prepared)?;
+        self.head = head;
+        Ok(stored)
+    }
+
+    /// Tells watchers, after the commit, that an item is there as given.
+    pub(crate) fn put(&mut self, item: Item) {
+        self.changes.push(Change::Put(item));
+    }
+
+    /// Tells watchers, after the commit, that an item is gone.
+    pub(crate) fn gone(&mut self, key: Key) {
+        self.changes.push(Change::Delete(key));
+    }
+}

@@ -1,0 +1,209 @@
+//! The one thread that writes: a bounded line of jobs, committed in groups.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use audit::chain::Head;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::error;
+
+use super::tx::Tx;
+use super::{OpenError, audit as log};
+use crate::refusal::Refusal;
+use crate::watch::Hub;
+
+/// Jobs that may wait.
+const LINE: usize = 1_024;
+/// Jobs in one transaction.
+const GROUP: usize = 256;
+/// How long a caller waits for a place in the line.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    line: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, hub: Arc<Hub>) -> Result<Self, OpenError> {
+        let head = log::head(&connection)?;
+        let (line, jobs) = mpsc::channel(LINE);
+        let desk = Desk { connection, hub, head };
+        let thread = std::thread::Builder::new()
+            .name("auth-store".to_owned())
+            .spawn(move || desk.work(jobs))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { line: Mutex::new(Some(line)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn write<T, F>(&self, act: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        let (reply, outcome) = oneshot::channel();
+        let job = Box::new(Act { act: Some(act), result: None, reply: Some(reply) });
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let line = line.ok_or_else(closed)?;
+        match timeout(PATIENCE, line.send(job)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(closed()),
+            Err(_) => return Err(Refusal::busy("the store has too much to write; try again")),
+        }
+        drop(line);
+        outcome.await.map_err(|_| closed())?
+    }
+
+    /// Takes no further job, lets the waiting ones finish, and ends the thread.
+    pub(super) async fn close(&self) {
+        drop(self.line.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
+            error!("the store's thread had panicked");
+        }
+    }
+}
+
+fn closed() -> Refusal {
+    Refusal::busy("the Auth Service is stopping; try again")
+}
+
+/// A write on its way: done in a savepoint first, answered after the commit.
+trait Job: Send {
+    /// Does it; tells whether the savepoint stands.
+    fn act(&mut self, tx: &mut Tx<'_>) -> Savepoint;
+    /// Tells the caller what became of it.
+    fn settle(self: Box<Self>, commit: Commit);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Savepoint {
+    Keep,
+    Undo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    Done,
+    Failed,
+}
+
+struct Act<T, F> {
+    act: Option<F>,
+    result: Option<Result<T, Refusal>>,
+    reply: Option<oneshot::Sender<Result<T, Refusal>>>,
+}
+
+impl<T, F> Job for Act<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send,
+{
+    fn act(&mut self, tx: &mut Tx<'_>) -> Savepoint {
+        let is_awaited = self.reply.as_ref().is_some_and(|reply| !reply.is_closed());
+        let Some(act) = self.act.take().filter(|_| is_awaited) else { return Savepoint::Undo };
+        let result = catch_unwind(AssertUnwindSafe(|| act(tx)))
+            .unwrap_or_else(|_| Err(Refusal::broken("a write panicked", "see the log")));
+        let savepoint = if result.is_ok() { Savepoint::Keep } else { Savepoint::Undo };
+        self.result = Some(result);
+        savepoint
+    }
+
+    fn settle(mut self: Box<Self>, commit: Commit) {
+        let (Some(reply), Some(result)) = (self.reply.take(), self.result.take()) else { return };
+        let result = match commit {
+            Commit::Done => result,
+            // A refusal stands whether or not the others' writes reached the disk.
+            Commit::Failed => {
+                result.and_then(|_| Err(Refusal::broken("the store failed", "the commit failed")))
+            }
+        };
+        // A caller who has gone away needs no answer.
+        let _ = reply.send(result);
+    }
+}
+
+/// What the thread works with.
+struct Desk {
+    connection: Connection,
+    hub: Arc<Hub>,
+    head: Head,
+}
+
+impl Desk {
+    fn work(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP
+                && let Ok(next) = jobs.try_recv()
+            {
+                group.push(next);
+            }
+            self.commit(group);
+        }
+        let closed =
+            self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        if let Err(error) = closed {
+            error!(%error, "could not tidy the store up");
+        }
+    }
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+        let commit = match self.transaction(&mut group) {
+            Ok(()) => Commit::Done,
+            Err(error) => {
+                error!(%error, writes = group.len(), "could not commit");
+                self.recover();
+                Commit::Failed
+            }
+        };
+        for job in group {
+            job.settle(commit);
+        }
+    }
+
+    fn transaction(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut changes = Vec::new();
+        let mut head = self.head;
+        for job in group {
+            self.connection.execute_batch("SAVEPOINT job")?;
+            let mut tx = Tx::new(&self.connection, head);
+            match job.act(&mut tx) {
+                Savepoint::Keep => {
+                    let (new_head, new_changes) = tx.finish();
+                    head = new_head;
+                    changes.extend(new_changes);
+                    self.connection.execute_batch("RELEASE job")?;
+                }
+                Savepoint::Undo => {
+                    self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+                }
+            }
+        }
+        self.connection.execute_batch("COMMIT")?;
+        self.head = head;
+        // Watchers hear of it before the caller does: whoever has an answer can rely on that.
+        self.hub.publish(changes);
+        Ok(())
+    }
+
+    fn recover(&mut self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            error!(%error, "could not roll back");
+        }
+        match log::head(&self.connection) {
+            Ok(head) => self.head = head,
+            Err(error) => error!(%error, "could not read the end of the audit log"),
+        }
+    }
+}
