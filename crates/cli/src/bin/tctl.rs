@@ -1,0 +1,7 @@
+//! The `tctl` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::tctl::main()
+}

@@ -1,0 +1,15 @@
+//! The runtime of a command.
+
+use crate::failure::{Failure, OrFail as _};
+
+/// Runs a command to its end.
+pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .or_fail("could not start the runtime")?;
+    let result = runtime.block_on(command);
+    // What still blocks (a read of the terminal) must not hold up the end.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,212 @@
+//! App sessions on the user's side: opening one, keeping its files, finding the one that is meant.
+
+use access::{App, AppName, Claims};
+use api::Client;
+use api::files::{self, Mode};
+use api::types::app_sessions::AppSessionRequest;
+use pki::{Credential, LocalCa};
+
+use super::context::{Context, Login, profile_failure};
+use crate::failure::{Failure, OrFail as _};
+use crate::moment;
+use crate::output::Output;
+use crate::table;
+
+/// A fresh local authority lasts this long, so that keystores which hold it stay valid over many app sessions.
+const LOCAL_CA_LIFETIME: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+
+/// A saved app session: its certificate with the login's key, and what the certificate says.
+#[derive(Debug, Clone)]
+pub struct SavedSession {
+    /// The app.
+    pub app: AppName,
+    /// Key and app certificate.
+    pub credential: Credential,
+    /// What the certificate says; `app` is there.
+    pub claims: Claims,
+}
+
+impl SavedSession {
+    /// The session's AWS role, if it is for AWS.
+    #[must_use]
+    pub fn aws_role(&self) -> Option<&aws::RoleArn> {
+        self.claims.app.as_ref().and_then(|app| app.aws_role.as_ref())
+    }
+}
+
+/// Opens an app session and saves its certificate.
+///
+/// # Errors
+/// When the cluster refuses or the certificate cannot be saved.
+pub async fn open(
+    context: &Context,
+    login: &Login,
+    client: &Client,
+    (app, aws_role): (&AppName, Option<String>),
+) -> Result<SavedSession, Failure> {
+    let public_key = login.credential.key().public_pem();
+    let request = AppSessionRequest { app: app.clone(), aws_role, public_key };
+    let reply = client.open_app_session(&request).await?;
+    context.home.save_app(&login.profile, app, &reply.certificate).map_err(profile_failure)?;
+    saved(context, login, app)?
+        .ok_or_else(|| Failure::new("the cluster answered with a certificate for no app session"))
+}
+
+/// The saved session of an app, whether it still lasts or not.
+///
+/// # Errors
+/// When its files are damaged.
+pub fn saved(
+    context: &Context,
+    login: &Login,
+    app: &AppName,
+) -> Result<Option<SavedSession>, Failure> {
+    let path = context.home.app_files(&login.profile, app).certificate;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let credential = context.home.app_credential(&login.profile, app).map_err(profile_failure)?;
+    let claims = pki::unverified_claims(credential.cert())
+        .or_fail(format!("{} cannot be read", path.display()))
+        .map_err(|failure| failure.with_hint(format!("run `tsh apps login {app}`")))?;
+    let is_app = claims.app.is_some();
+    Ok(is_app.then(|| SavedSession { app: app.clone(), credential, claims }))
+}
+
+/// Every saved session that still lasts.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn live(context: &Context, login: &Login) -> Result<Vec<SavedSession>, Failure> {
+    let now = (context.now)();
+    let apps = context.home.apps(&login.profile).map_err(profile_failure)?;
+    // A damaged certificate is no session; `tsh apps login` replaces it.
+    let sessions = apps.iter().filter_map(|app| saved(context, login, app).ok().flatten());
+    Ok(sessions.filter(|session| session.claims.expires > now).collect())
+}
+
+/// Ends an app's session at the cluster (best effort) and removes its files.
+///
+/// # Errors
+/// When the files cannot be removed.
+pub async fn end(
+    context: &Context,
+    login: &Login,
+    client: &Client,
+    app: &AppName,
+) -> Result<(), Failure> {
+    if let Some(claims) = saved(context, login, app).ok().flatten().and_then(|s| s.claims.app) {
+        // Best effort: a cluster that cannot be told lets the session expire.
+        let _ = client.end_app_session(&claims.session).await;
+    }
+    context.home.remove_app(&login.profile, app).map_err(profile_failure)
+}
+
+/// The local authority of an app: the saved one while it outlives the session, or a new one.
+///
+/// # Errors
+/// When a new one cannot be made or saved.
+pub fn local_ca(
+    context: &Context,
+    login: &Login,
+    session: &SavedSession,
+) -> Result<LocalCa, Failure> {
+    let paths = context.home.app_files(&login.profile, &session.app);
+    let cert = files::read_optional(&paths.local_ca)?;
+    let key = files::read_optional(&paths.local_ca_key)?;
+    // A pair that does not fit (two commands started at once) is made anew.
+    let kept = cert.zip(key).and_then(|(cert, key)| LocalCa::from_pem(&cert, &key).ok());
+    if let Some(kept) = kept.filter(|ca| ca.not_after() >= session.claims.expires) {
+        return Ok(kept);
+    }
+    let ca = LocalCa::generate(session.app.as_str(), (context.now)(), LOCAL_CA_LIFETIME)
+        .or_fail("could not make the local certificate authority")?;
+    files::write(&paths.local_ca_key, ca.secret_pem().expose().as_bytes(), Mode::Private)?;
+    files::write(&paths.local_ca, ca.cert().as_str().as_bytes(), Mode::Private)?;
+    Ok(ca)
+}
+
+/// The apps that the user may see, sorted by name, each once.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub async fn visible_apps(client: &Client) -> Result<Vec<App>, Failure> {
+    let mut apps = client.apps().await?;
+    apps.sort_by(|a, b| a.name().cmp(b.name()));
+    apps.dedup_by(|a, b| a.name() == b.name());
+    Ok(apps)
+}
+
+/// The app of a name.
+///
+/// # Errors
+/// When the user sees no such app.
+pub async fn find_app(client: &Client, name: &str) -> Result<App, Failure> {
+    let apps = visible_apps(client).await?;
+    apps.into_iter().find(|app| *app.name() == *name).ok_or_else(|| {
+        Failure::new(format!("app \"{name}\" not found, use `tsh apps ls` to see registered apps"))
+    })
+}
+
+/// Whether a new app session is talked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// Say how to use it.
+    Usual,
+    /// Say nothing.
+    Quiet,
+}
+
+/// Settles the AWS role (printing the table of roles when that is not possible) and opens the session.
+///
+/// # Errors
+/// When no single role is meant or the cluster refuses.
+pub async fn log_in(
+    context: &Context,
+    login: &Login,
+    (app, asked): (&App, Option<&str>),
+    output: &mut Output,
+) -> Result<SavedSession, Failure> {
+    let client = context.client(login)?;
+    let role = if app.is_aws() { Some(choose_role(login, app, asked, output)?) } else { None };
+    if role.is_none() && asked.is_some() {
+        return Err(Failure::new(format!(
+            "--aws-role is for AWS apps; \"{}\" is not one",
+            app.name()
+        )));
+    }
+    open(context, login, &client, (app.name(), role)).await
+}
+
+fn choose_role(
+    login: &Login,
+    app: &App,
+    asked: Option<&str>,
+    output: &mut Output,
+) -> Result<String, Failure> {
+    let allowed = &login.claims.allowed_aws_roles;
+    match access::resolve_aws_role(allowed, app, asked) {
+        Ok(role) => Ok(role.to_string()),
+        Err(choice) => {
+            output.text(role_table(choice.candidates()))?;
+            for finding in access::malformed_aws_roles(allowed) {
+                output.warn(finding.message);
+            }
+            Err(Failure::new(choice.to_string()))
+        }
+    }
+}
+
+/// `Available AWS roles:` with names and ARNs.
+#[must_use]
+pub fn role_table(roles: &[aws::RoleArn]) -> String {
+    let rows: Vec<Vec<String>> =
+        roles.iter().map(|role| vec![role.name().to_owned(), role.to_string()]).collect();
+    format!("Available AWS roles:\n{}\n", table::table(&["Role Name", "Role ARN"], &rows))
+}
+
+/// When a session ends, in words.
+#[must_use]
+pub fn ends_at(session: &SavedSession) -> String {
+    moment::local(session.claims.expires)
+}

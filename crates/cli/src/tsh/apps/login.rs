@@ -1,0 +1,50 @@
+//! `tsh apps login`: an app session, for one AWS role where the app is AWS.
+
+use access::App;
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::tsh::app_session::{self, SavedSession};
+use crate::tsh::context::Context;
+
+/// Log in to an app
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The app
+    pub app: String,
+    /// For AWS apps: name or ARN of the role to use
+    #[arg(long)]
+    pub aws_role: Option<String>,
+    /// Say nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Runs `tsh apps login`.
+///
+/// # Errors
+/// When there is no such app, no single role is meant, or the cluster refuses.
+pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
+    let login = context.valid_login()?;
+    let client = context.client(&login)?;
+    let app = app_session::find_app(&client, &args.app).await?;
+    let role = args.aws_role.as_deref().filter(|role| !role.is_empty());
+    let session = app_session::log_in(context, &login, (&app, role), output).await?;
+    if args.quiet {
+        return Ok(());
+    }
+    output.text(text(&app, &session, login.profile.proxy_host()))
+}
+
+fn text(app: &App, session: &SavedSession, proxy: &str) -> String {
+    let name = app.name();
+    if session.aws_role().is_some() {
+        format!("Logged into AWS app {name}. Example AWS CLI command:\n\n  tsh aws s3 ls\n\n")
+    } else {
+        format!(
+            "Logged into app {name}. Open it in a browser:\n\n  https://{}\n\n",
+            app.public_addr(proxy)
+        )
+    }
+}

@@ -1,0 +1,44 @@
+//! `tsh apps`: which apps there are, and logging in to one.
+
+pub mod config;
+pub mod login;
+pub mod logout;
+pub mod ls;
+
+use clap::{Args, Subcommand};
+
+use super::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// See and use apps
+#[derive(Debug, Args)]
+pub struct AppsArgs {
+    #[command(subcommand)]
+    command: AppsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AppsCommand {
+    /// List the apps that you may use
+    Ls(ls::LsArgs),
+    /// Log in to an app
+    Login(login::LoginArgs),
+    /// Log out of an app, or of all
+    Logout(logout::LogoutArgs),
+    /// Show where the files of an app are
+    Config(config::ConfigArgs),
+}
+
+/// Runs `tsh apps …`.
+///
+/// # Errors
+/// As the command.
+pub async fn run(args: &AppsArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
+    match &args.command {
+        AppsCommand::Ls(args) => ls::run(args, context, output).await,
+        AppsCommand::Login(args) => login::run(args, context, output).await,
+        AppsCommand::Logout(args) => logout::run(args, context, output).await,
+        AppsCommand::Config(args) => config::run(args, context, output),
+    }
+}

@@ -1,0 +1,242 @@
+//! Starts the local proxy for an app session and keeps the session alive while it runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use access::AppName;
+use api::wire;
+use pki::LiveCredential;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::app_session::{self, SavedSession};
+use super::context::{Context, Login};
+use super::local_proxy::{
+    Desk, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
+};
+use crate::edge;
+use crate::failure::{Failure, OrFail as _};
+use crate::output::Output;
+
+/// How long before its end a session is renewed, at most.
+const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// Pause after a renewal that failed.
+const RETRY: Duration = Duration::from_secs(20);
+
+/// How AWS tools reach the local proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// As their HTTPS proxy.
+    HttpsProxy,
+    /// As their endpoint URL.
+    EndpointUrl,
+}
+
+/// A running local proxy with what AWS tools need to use it.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its port on this machine.
+    pub port: u16,
+    /// What to sign with.
+    pub keys: ThrowawayKeys,
+    /// `AWS_CA_BUNDLE`.
+    pub ca_bundle: PathBuf,
+    /// When the app session ends unless it is renewed.
+    pub session: Arc<SessionState>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// Starts the local proxy of an app session.
+    ///
+    /// # Errors
+    /// When the port cannot be had, or files of the login cannot be used.
+    pub async fn start(
+        context: &Context,
+        login: &Login,
+        session: SavedSession,
+        (door, port): (Door, u16),
+    ) -> Result<Self, Failure> {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let keys = keys(&session)?;
+        let local_ca = app_session::local_ca(context, login, &session)?;
+        let state = SessionState::new(session.app.clone(), session.claims.expires);
+        let state = Arc::new(state);
+        let credential = LiveCredential::new(session.credential.clone());
+        let route = route(context, login, &session, &credential)?;
+        let road = Road::open(route, &tasks, &stop);
+        let desk = Desk {
+            road: road.clone(),
+            keys: keys.verifier(),
+            session: Arc::clone(&state),
+            now: context.now,
+        };
+        let mode = match door {
+            Door::HttpsProxy => Mode::HttpsProxy(upstream()?),
+            Door::EndpointUrl => Mode::EndpointUrl,
+        };
+        let settings = Settings { mode, port, local_ca, desk };
+        let proxy = LocalProxy::start(settings, &tasks, &stop).await.map_err(|error| {
+            Failure::caused_by(error.to_string(), api::error::Chain(&error).to_string())
+        })?;
+        let ca_bundle = context.home.app_files(&login.profile, &session.app).local_ca;
+        let renewer =
+            Renewer { context: context.clone(), app: session.app, road, state, credential };
+        let (state, stopped) = (Arc::clone(&renewer.state), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = renewer.run() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        let port = proxy.address().port();
+        Ok(Self { port, keys, ca_bundle, session: state, tasks, stop })
+    }
+
+    /// Stops listening and lets open requests go.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // Nothing here waits for the network: this ends as soon as the tasks notice.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.tasks.wait()).await;
+    }
+}
+
+/// Keys fixed in the environment, or keys of the session.
+fn keys(session: &SavedSession) -> Result<ThrowawayKeys, Failure> {
+    let fixed = ThrowawayKeys::fixed(
+        edge::variable("TELEPORT_AWS_ACCESS_KEY_ID"),
+        edge::variable("TELEPORT_AWS_SECRET_ACCESS_KEY"),
+    )
+    .map_err(|error| Failure::misuse(error.to_string()))?;
+    let id = session.claims.app.as_ref().map_or("", |app| app.session.as_str());
+    Ok(fixed.unwrap_or_else(|| {
+        ThrowawayKeys::of_session(session.credential.key().secret_pem().expose(), id)
+    }))
+}
+
+/// The user's own proxy settings, as curl and the AWS tools read them.
+pub fn upstream() -> Result<Upstream, Failure> {
+    let https = edge::variable("https_proxy").or_else(|| edge::variable("HTTPS_PROXY"));
+    Upstream::parse(https.as_deref(), no_proxy().as_deref())
+        .or_fail("the environment's proxy setting cannot be used")
+}
+
+/// The user's own `NO_PROXY`.
+#[must_use]
+pub fn no_proxy() -> Option<String> {
+    edge::variable("no_proxy").or_else(|| edge::variable("NO_PROXY"))
+}
+
+fn route(
+    context: &Context,
+    login: &Login,
+    session: &SavedSession,
+    credential: &Arc<LiveCredential>,
+) -> Result<Route, Failure> {
+    let claims = session.claims.app.as_ref();
+    let id = claims.map(|app| app.session.clone());
+    let session = id.ok_or_else(|| Failure::new("the saved certificate is for no app session"))?;
+    let tls = context.tls(login, credential, wire::ALPN_APP)?;
+    Ok(Route { address: login.profile.web_proxy_addr.clone(), session, tls })
+}
+
+/// Renews the app session before it ends, while the user's login lasts.
+struct Renewer {
+    context: Context,
+    app: AppName,
+    road: Road,
+    state: Arc<SessionState>,
+    credential: Arc<LiveCredential>,
+}
+
+/// What a try to renew came to.
+enum Renewal {
+    /// There is a new session.
+    Done,
+    /// Not now; try again.
+    Later(Failure),
+    /// The login ends as soon as the session: only the user can help.
+    LoginEnds(SystemTime),
+}
+
+impl Renewer {
+    async fn run(&self) {
+        let mut output = Output::of_process();
+        let mut is_told = false;
+        loop {
+            let now = (self.context.now)();
+            let left = self.state.expires().duration_since(now).unwrap_or_default();
+            let wait = left.saturating_sub(RENEW_BEFORE.min(left / 5));
+            // Woken at least each minute, because the clock may jump (a laptop that slept).
+            tokio::time::sleep(wait.min(Duration::from_secs(60)).max(Duration::from_millis(200)))
+                .await;
+            if wait > Duration::from_secs(60) {
+                continue;
+            }
+            match self.renew().await {
+                Renewal::Done => is_told = false,
+                Renewal::LoginEnds(end) => {
+                    if !is_told {
+                        output.warn(format!(
+                            "the login ends at {}; run `tsh login` in another terminal to go on",
+                            crate::moment::local(end)
+                        ));
+                    }
+                    is_told = true;
+                    tokio::time::sleep(RETRY).await;
+                }
+                Renewal::Later(failure) => {
+                    if !is_told {
+                        let text = failure.text().unwrap_or_default();
+                        let reason = text.trim_start_matches("ERROR: ");
+                        output.warn(format!("could not renew the app session yet: {reason}"));
+                    }
+                    is_told = true;
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self) -> Renewal {
+        match self.try_renew().await {
+            Ok(renewal) => renewal,
+            Err(failure) => Renewal::Later(failure),
+        }
+    }
+
+    async fn try_renew(&self) -> Result<Renewal, Failure> {
+        // Read again: the user may have logged in anew, or into the app in another terminal.
+        let login = self.context.login()?;
+        let current = self.state.expires();
+        if let Some(saved) = app_session::saved(&self.context, &login, &self.app)?
+            && saved.claims.expires > current + Duration::from_secs(60)
+            && saved.aws_role() == self.role().as_ref()
+        {
+            return self.take(&login, saved);
+        }
+        if login.claims.expires <= current + Duration::from_secs(60) {
+            return Ok(Renewal::LoginEnds(login.claims.expires));
+        }
+        let client = self.context.client(&login)?;
+        let role = self.role().map(|role| role.to_string());
+        let session = app_session::open(&self.context, &login, &client, (&self.app, role)).await?;
+        self.take(&login, session)
+    }
+
+    /// The role of the running session: a renewal never changes it.
+    fn role(&self) -> Option<aws::RoleArn> {
+        let claims = pki::unverified_claims(self.credential.current().cert()).ok()?;
+        claims.app?.aws_role
+    }
+
+    fn take(&self, login: &Login, session: SavedSession) -> Result<Renewal, Failure> {
+        self.credential.replace(session.credential.clone());
+        self.road.replace(route(&self.context, login, &session, &self.credential)?);
+        self.state.renewed(session.claims.expires);
+        Ok(Renewal::Done)
+    }
+}

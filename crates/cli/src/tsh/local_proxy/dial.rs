@@ -1,0 +1,315 @@
+//! The kept-alive HTTP/2 connection to an agent, inside TLS 1.3 that ends at the agent.
+//!
+//! A task keeps the connection: it dials when a request wants one and none is
+//! live, with a jittered back-off, and publishes what it dialled. A request on
+//! the road takes no lock: it loads the live sender and sends. Nothing that may
+//! have reached the agent is ever sent twice.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use access::AppSessionId;
+use api::wire;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::body::Body;
+
+/// How long a request waits for a live connection before it is refused.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How long one attempt may take, TCP and TLS together.
+const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+/// First and longest pause between attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Requests on the first connection from which on the second one is used too.
+const CROWDED: usize = 90;
+/// Flow-control windows, bytes: of one stream, and of the whole connection.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// Bytes of one stream that wait here to be sent.
+const SEND_BUFFER: usize = 512 * 1024;
+
+/// Where to dial and how: changes when the app session is renewed.
+#[derive(Clone)]
+pub struct Route {
+    /// `host:port` of the proxy.
+    pub address: String,
+    /// The app session, which the server name carries.
+    pub session: AppSessionId,
+    /// The app certificate to show, the host authorities to trust, ALPN `causeway-app`.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// The way to the agent. Cheap to clone.
+#[derive(Clone)]
+pub struct Road(Arc<Shared>);
+
+/// Why a request got no reply.
+#[derive(Debug, Error)]
+pub enum RoadError {
+    /// No connection in time; nothing was sent.
+    #[error("no connection to the app's agent within {} seconds", PATIENCE.as_secs())]
+    NoConnection(#[source] Option<Arc<DialError>>),
+    /// The connection broke after the request may have been sent.
+    #[error("the connection to the app's agent broke before it answered")]
+    Broken(#[source] hyper::Error),
+}
+
+/// Why an attempt to dial failed.
+#[derive(Debug, Error)]
+pub enum DialError {
+    /// The proxy cannot be reached.
+    #[error("cannot connect to the proxy at {address}")]
+    Proxy {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The proxy or the agent closed the connection in the handshake.
+    #[error(
+        "the proxy closed the connection: the app session has ended, or no agent serves the app now"
+    )]
+    Closed(#[source] std::io::Error),
+    /// The attempt took too long.
+    #[error("the proxy at {address} did not answer within {} seconds", DIAL_DEADLINE.as_secs())]
+    Late {
+        /// Where.
+        address: String,
+    },
+    /// The session has no server name, or HTTP/2 did not start.
+    #[error("the connection to the agent could not be set up")]
+    Setup(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+struct Shared {
+    route: ArcSwap<Route>,
+    lanes: [Lane; 2],
+}
+
+/// One connection with its keeper.
+#[derive(Default)]
+struct Lane {
+    live: ArcSwapOption<http2::SendRequest<Body>>,
+    in_flight: AtomicUsize,
+    waiting: AtomicUsize,
+    wanted: Notify,
+    attempts: watch::Sender<Attempt>,
+}
+
+/// What the keeper did last; each attempt wakes those who wait.
+#[derive(Debug, Clone, Default)]
+struct Attempt {
+    failure: Option<Arc<DialError>>,
+}
+
+impl Road {
+    /// Opens a road: the first connection is dialled at once, in the background, until `stop`.
+    #[must_use]
+    pub fn open(route: Route, tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+        let shared = Arc::new(Shared {
+            route: ArcSwap::from_pointee(route),
+            lanes: [Lane::default(), Lane::default()],
+        });
+        for number in 0..shared.lanes.len() {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tasks.spawn(async move {
+                if let Some(lane) = shared.lanes.get(number) {
+                    tokio::select! {
+                        () = keep(&shared, lane) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+            });
+        }
+        shared.lanes[0].wanted.notify_one();
+        Self(shared)
+    }
+
+    /// Takes another route from now on. Requests that are on the road finish on the old one.
+    pub fn replace(&self, route: Route) {
+        self.0.route.store(Arc::new(route));
+        for lane in &self.0.lanes {
+            lane.live.store(None);
+        }
+    }
+
+    /// Sends a request and gives the reply's head; the body streams.
+    ///
+    /// # Errors
+    /// When no connection could be made in time, or it broke.
+    pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, RoadError> {
+        let lane = self.lane();
+        let _in_flight = Counted::new(&lane.in_flight);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut sender = lane.sender(deadline).await?;
+            match sender.try_send_request(request).await {
+                Ok(reply) => return Ok(reply),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => {
+                        request = unsent;
+                        lane.forget_closed();
+                    }
+                    None => return Err(RoadError::Broken(error.into_error())),
+                },
+            }
+        }
+    }
+
+    fn lane(&self) -> &Lane {
+        let [first, second] = &self.0.lanes;
+        let is_crowded = first.in_flight.load(Ordering::Relaxed) >= CROWDED
+            && second.in_flight.load(Ordering::Relaxed) < first.in_flight.load(Ordering::Relaxed);
+        if is_crowded { second } else { first }
+    }
+}
+
+impl std::fmt::Debug for Road {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Road({})", self.0.route.load().address)
+    }
+}
+
+impl Lane {
+    async fn sender(&self, deadline: Instant) -> Result<http2::SendRequest<Body>, RoadError> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let _waiting = Counted::new(&self.waiting);
+        let mut attempts = self.attempts.subscribe();
+        loop {
+            if let Some(live) = self.live() {
+                return Ok(live);
+            }
+            self.wanted.notify_one();
+            if timeout_at(deadline, attempts.changed()).await.is_err() {
+                return Err(RoadError::NoConnection(self.attempts.borrow().failure.clone()));
+            }
+        }
+    }
+
+    fn live(&self) -> Option<http2::SendRequest<Body>> {
+        let live = self.live.load();
+        live.as_ref()
+            .filter(|sender| !sender.is_closed())
+            .map(|sender| http2::SendRequest::clone(sender))
+    }
+
+    fn forget_closed(&self) {
+        if self.live.load().as_ref().is_some_and(|sender| sender.is_closed()) {
+            self.live.store(None);
+        }
+    }
+}
+
+/// Counts something while it lasts.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps one lane: sleeps until a connection is wanted, dials until there is one or nobody waits.
+async fn keep(shared: &Shared, lane: &Lane) {
+    let connections = TaskTracker::new();
+    loop {
+        lane.wanted.notified().await;
+        let mut pause = PAUSES.0;
+        while lane.live().is_none() {
+            let route = shared.route.load_full();
+            let failure = match attempt(&route, &connections).await {
+                Ok(sender) => {
+                    // A route that was replaced meanwhile is not worth keeping.
+                    if Arc::ptr_eq(&route, &shared.route.load()) {
+                        lane.live.store(Some(Arc::new(sender)));
+                    }
+                    None
+                }
+                Err(error) => {
+                    debug!(error = %api::error::Chain(&error), "dial failed");
+                    Some(Arc::new(error))
+                }
+            };
+            let has_failed = failure.is_some();
+            lane.attempts.send_replace(Attempt { failure });
+            if has_failed {
+                if lane.waiting.load(Ordering::Relaxed) == 0 {
+                    break;
+                }
+                tokio::time::sleep(jittered(pause)).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+}
+
+/// Between half and the whole of a pause.
+fn jittered(pause: Duration) -> Duration {
+    let random = uuid::Uuid::new_v4().as_u128() as u32;
+    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+async fn attempt(
+    route: &Route,
+    connections: &TaskTracker,
+) -> Result<http2::SendRequest<Body>, DialError> {
+    match timeout(DIAL_DEADLINE, dial(route, connections)).await {
+        Ok(dialled) => dialled,
+        Err(_) => Err(DialError::Late { address: route.address.clone() }),
+    }
+}
+
+async fn dial(
+    route: &Route,
+    connections: &TaskTracker,
+) -> Result<http2::SendRequest<Body>, DialError> {
+    let unreachable = |source| DialError::Proxy { address: route.address.clone(), source };
+    let name = ServerName::try_from(wire::app_server_name(&route.session))
+        .map_err(|error| DialError::Setup(error.into()))?;
+    let tcp = TcpStream::connect(&route.address).await.map_err(unreachable)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let connector = TlsConnector::from(Arc::clone(&route.tls));
+    let tls = connector.connect(name, tcp).await.map_err(DialError::Closed)?;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(tls))
+        .await
+        .map_err(|error| DialError::Setup(error.into()))?;
+    connections.spawn(async move {
+        if let Err(error) = connection.await {
+            debug!(error = %api::error::Chain(&error), "connection to the agent ended");
+        }
+    });
+    Ok(sender)
+}

@@ -1,0 +1,205 @@
+//! One request on the road: checked, stripped, sent on, and its answer handed back.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use api::error::Chain;
+use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
+use aws::reply::{ErrorReply, Fault, service_of};
+use aws::sigv4::Keys;
+use http::header::{CONNECTION, HOST};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use tracing::debug;
+use uuid::Uuid;
+
+use super::body::Body;
+use super::check::{self, Place, Refusal};
+use super::dial::{DialError, Road, RoadError};
+use super::session::SessionState;
+
+/// What answering a request takes. Shared by every connection.
+#[derive(Debug)]
+pub struct Desk {
+    /// The way to the agent.
+    pub road: Road,
+    /// The throwaway keys that requests must be signed with.
+    pub keys: Keys,
+    /// The app session.
+    pub session: Arc<SessionState>,
+    /// The clock.
+    pub now: fn() -> SystemTime,
+}
+
+/// Headers that end at the next hop (RFC 9110 section 7.6.1), and what only we may say.
+const NOT_PASSED_ON: [&str; 10] = [
+    "connection",
+    "proxy-connection",
+    "proxy-authorization",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "forwarded",
+];
+
+/// Prefixes of headers that a client must not set: who asked, from where, under which host.
+const NOT_FROM_CLIENTS: [&str; 3] = ["x-forwarded-", "x-causeway-", "x-teleport-"];
+
+impl Desk {
+    /// Answers a request, always: with the reply, or with an error in the service's own protocol.
+    pub(crate) async fn answer(&self, place: &Place, request: Request<Incoming>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        // Kept for the shape of an error, because the parts go on their way.
+        let service = service_of(&parts);
+        match self.pass(place, parts, body).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                let id = Uuid::new_v4().to_string();
+                debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
+                let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
+                let mut reply = reply.into_response().map(Body::whole);
+                if let Ok(id) = HeaderValue::from_str(&id) {
+                    reply.headers_mut().insert(HEADER_REQUEST_ID, id);
+                }
+                reply
+            }
+        }
+    }
+
+    async fn pass(
+        &self,
+        place: &Place,
+        mut parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, Refusal> {
+        let now = (self.now)();
+        let checked = check::check(&parts, body, place, (&self.keys, now)).await?;
+        if self.session.has_ended(now) {
+            return Err(self.ended());
+        }
+        reshape(&mut parts, checked.hash)?;
+        let reply = self.road.send(Request::from_parts(parts, checked.body)).await;
+        let (mut head, body) = reply.map_err(|error| self.unavailable(&error))?.into_parts();
+        let body = Body::of_reply(body).await.map_err(|error| {
+            Refusal::new(Fault::Unavailable, format!("the answer broke off: {}", Chain(&error)))
+        })?;
+        head.version = Version::HTTP_11;
+        Ok(Response::from_parts(head, body))
+    }
+
+    fn ended(&self) -> Refusal {
+        let app = self.session.app();
+        let message = format!(
+            "the app session of `{app}` has expired; run `tsh login`, then `tsh apps login {app}`"
+        );
+        Refusal::new(Fault::ExpiredToken, message)
+    }
+
+    fn unavailable(&self, error: &RoadError) -> Refusal {
+        let app = self.session.app();
+        let mut message = Chain(error).to_string();
+        if let RoadError::NoConnection(Some(cause)) = error
+            && matches!(**cause, DialError::Closed(_))
+        {
+            message.push_str(&format!(
+                "; if this lasts, run `tsh apps ls` and `tsh apps login {app}`"
+            ));
+        }
+        Refusal::new(Fault::Unavailable, message)
+    }
+}
+
+/// Makes the head of an HTTP/2 request to the agent out of the client's.
+fn reshape(parts: &mut Parts, hash: Option<[u8; 32]>) -> Result<(), Refusal> {
+    let bad = |_| Refusal::new(Fault::Invalid, "the request's target is no path");
+    let host = parts.headers.remove(HOST);
+    let host = host.ok_or_else(|| Refusal::new(Fault::Invalid, "the request has no Host"))?;
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(Scheme::HTTPS);
+    uri.authority = Some(host.as_bytes().try_into().map_err(bad)?);
+    uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    parts.uri = Uri::from_parts(uri)
+        .map_err(|_| Refusal::new(Fault::Invalid, "the request's target is no path"))?;
+    parts.version = Version::HTTP_2;
+    parts.extensions.clear();
+    strip(&mut parts.headers);
+    if let Some(hash) = hash {
+        let hash = HeaderValue::from_str(&hex::encode(hash))
+            .map_err(|_| Refusal::new(Fault::Internal, "the body's hash is no header"))?;
+        parts.headers.insert(HEADER_PAYLOAD_SHA256, hash);
+    }
+    Ok(())
+}
+
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in NOT_PASSED_ON {
+        headers.remove(name);
+    }
+    let is_foreign = |name: &&HeaderName| {
+        NOT_FROM_CLIENTS.iter().any(|prefix| name.as_str().starts_with(prefix))
+    };
+    while let Some(name) = headers.keys().find(is_foreign).cloned() {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reshaped(request: http::request::Builder) -> Parts {
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        reshape(&mut parts, Some([0xab; 32])).unwrap();
+        parts
+    }
+
+    #[test]
+    fn the_host_becomes_the_authority_and_the_path_stays_as_it_is() {
+        let parts = reshaped(
+            Request::put("/bucket/a%20b//c?x=%2F&y").header("host", "s3.us-east-1.amazonaws.com"),
+        );
+        assert_eq!(
+            parts.uri.to_string(),
+            "https://s3.us-east-1.amazonaws.com/bucket/a%20b//c?x=%2F&y"
+        );
+        assert!(!parts.headers.contains_key("host"));
+        assert_eq!(parts.headers[HEADER_PAYLOAD_SHA256], "ab".repeat(32));
+    }
+
+    #[test]
+    fn a_client_cannot_speak_for_a_proxy() {
+        let parts = reshaped(
+            Request::post("/")
+                .header("host", "localhost:1")
+                .header("x-forwarded-host", "attacker.example.com://s3.amazonaws.com")
+                .header("X-Forwarded-For", "1.2.3.4")
+                .header("forwarded", "host=evil")
+                .header("x-causeway-payload-sha256", "00")
+                .header("x-teleport-aws-assumed-role", "arn")
+                .header("connection", "keep-alive, x-secret")
+                .header("x-secret", "1")
+                .header("te", "trailers")
+                .header("x-amz-target", "DynamoDB_20120810.ListTables"),
+        );
+        let names: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-amz-target", HEADER_PAYLOAD_SHA256]);
+        assert_eq!(parts.headers[HEADER_PAYLOAD_SHA256], "ab".repeat(32));
+    }
+}

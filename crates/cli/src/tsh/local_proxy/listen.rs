@@ -1,0 +1,241 @@
+//! The listeners of the local proxy, on loopback addresses only.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pki::{Clock, LocalCa, LocalLeaves};
+use rustls::ServerConfig;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::check::Place;
+use super::connect::{self, ConnectError, Target};
+use super::forward::Desk;
+use super::pass_through::Upstream;
+
+/// Connections at a time; more wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 1024;
+/// How long a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a kept-alive connection may idle between requests.
+const IDLE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// What the local proxy looks like to the AWS tools.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// An HTTPS proxy; hosts that are not AWS's pass through.
+    HttpsProxy(Upstream),
+    /// An AWS endpoint URL.
+    EndpointUrl,
+}
+
+/// What a local proxy needs.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its kind.
+    pub mode: Mode,
+    /// 0 for any free port.
+    pub port: u16,
+    /// Signs what it shows to the AWS tools.
+    pub local_ca: LocalCa,
+    /// Answers requests.
+    pub desk: Desk,
+}
+
+/// A running local proxy.
+#[derive(Debug)]
+pub struct LocalProxy {
+    address: SocketAddr,
+}
+
+/// Why a local proxy does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The port cannot be had.
+    #[error("cannot listen on 127.0.0.1:{port}")]
+    Listen {
+        /// Which.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The local authority cannot be used.
+    #[error("the local certificate authority cannot be used")]
+    LocalCa(#[source] pki::IssueError),
+    /// TLS refused its settings.
+    #[error("the local TLS settings cannot be used")]
+    Tls(#[source] pki::TlsError),
+}
+
+struct Shared {
+    mode: Mode,
+    tls: Arc<ServerConfig>,
+    desk: Desk,
+    room: Semaphore,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl LocalProxy {
+    /// Listens, and answers in the background until `stop`.
+    ///
+    /// # Errors
+    /// When the port cannot be had or the authority cannot be used.
+    pub async fn start(
+        settings: Settings,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let Settings { mode, port, local_ca, desk } = settings;
+        let listen_error = |source| StartError::Listen { port, source };
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let clock = Clock::from(desk.now);
+        let leaves = LocalLeaves::new(local_ca, clock.clone()).map_err(StartError::LocalCa)?;
+        let tls = pki::web::web_server(leaves, vec![b"http/1.1".to_vec()], clock)
+            .map_err(StartError::Tls)?;
+        let second = match &mode {
+            // `localhost` may mean ::1 to a client; without IPv6 there is only one.
+            Mode::EndpointUrl => {
+                TcpListener::bind((Ipv6Addr::LOCALHOST, address.port())).await.ok()
+            }
+            Mode::HttpsProxy(_) => None,
+        };
+        let mode = match mode {
+            Mode::HttpsProxy(upstream) => Mode::HttpsProxy(upstream.without(address)),
+            Mode::EndpointUrl => Mode::EndpointUrl,
+        };
+        let shared = Arc::new(Shared {
+            mode,
+            tls,
+            desk,
+            room: Semaphore::new(MOST_CONNECTIONS),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        for listener in [Some(listener), second].into_iter().flatten() {
+            tasks.spawn(accept(listener, Arc::clone(&shared)));
+        }
+        Ok(Self { address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = Arc::clone(&shared);
+                shared.tasks.spawn(async move {
+                    let stop = connection.stop.clone();
+                    tokio::select! {
+                        () = serve(connection, stream) => {}
+                        () = stop.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for one to come free.
+                debug!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
+    let Ok(_room) = shared.room.acquire().await else { return };
+    // Latency only; without it the connection works as well.
+    let _ = stream.set_nodelay(true);
+    let place = match &shared.mode {
+        Mode::EndpointUrl => Place::Endpoint,
+        Mode::HttpsProxy(upstream) => match connect::read(&mut stream).await {
+            Ok(target) if target.port == 443 && aws::endpoint::is_aws_host(&target.host) => {
+                if connect::accept(&mut stream).await.is_err() {
+                    return;
+                }
+                Place::Aws(target.host.into())
+            }
+            Ok(target) => return pass_through(upstream, &target, stream).await,
+            Err(error) => return refuse(&error, stream).await,
+        },
+    };
+    serve_http(&shared, place, stream).await;
+}
+
+async fn serve_http(shared: &Shared, place: Place, stream: TcpStream) {
+    let handshake = TlsAcceptor::from(Arc::clone(&shared.tls)).accept(stream);
+    let stream = match timeout(HANDSHAKE_DEADLINE, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            debug!(%error, "a client did not finish its TLS handshake; does it trust AWS_CA_BUNDLE?");
+            return;
+        }
+        Err(_) => return,
+    };
+    let service = service_fn(|request| {
+        let (desk, place) = (&shared.desk, &place);
+        async move { Ok::<_, std::convert::Infallible>(desk.answer(place, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_DEADLINE)
+        .pipeline_flush(true)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!(error = %api::error::Chain(&error), "a client's connection ended");
+    }
+}
+
+async fn pass_through(upstream: &Upstream, target: &Target, mut stream: TcpStream) {
+    let outcome = match upstream.connect(target).await {
+        Ok(mut there) => match connect::accept(&mut stream).await {
+            Ok(()) => tokio::io::copy_bidirectional(&mut stream, &mut there).await.map(|_| ()),
+            Err(error) => Err(error),
+        },
+        Err(error) => {
+            let sentence = api::error::Chain(&error).to_string();
+            connect::refuse(&mut stream, "502 Bad Gateway", &sentence).await
+        }
+    };
+    if let Err(error) = outcome {
+        debug!(%error, host = %target.host, "a passed-through connection ended");
+    }
+}
+
+async fn refuse(error: &ConnectError, mut stream: TcpStream) {
+    debug!(error = %api::error::Chain(error), "no CONNECT");
+    let told = match error {
+        ConnectError::Io(_) => return,
+        ConnectError::Late => {
+            connect::refuse(&mut stream, "408 Request Timeout", &error.to_string()).await
+        }
+        _ => connect::refuse(&mut stream, "400 Bad Request", &error.to_string()).await,
+    };
+    if let Err(error) = told {
+        debug!(%error, "a refusal could not be written");
+    }
+}

@@ -1,0 +1,24 @@
+//! The local proxy beside the user: a listener on this machine's loopback that
+//! ends the AWS tools' TLS, checks their signatures against throwaway keys and
+//! sends their requests on to the app's agent.
+//!
+//! It decides nothing about who may do what (the agent does), and it holds no
+//! AWS credentials.
+
+mod body;
+mod check;
+mod connect;
+mod dial;
+mod forward;
+mod keys;
+mod listen;
+mod pass_through;
+mod session;
+
+pub use body::{Body, BodyError};
+pub use dial::{DialError, Road, RoadError, Route};
+pub use forward::Desk;
+pub use keys::{BadKeys, ThrowawayKeys};
+pub use listen::{LocalProxy, Mode, Settings, StartError};
+pub use pass_through::{NoProxy, Upstream, UpstreamError};
+pub use session::SessionState;
