@@ -78,6 +78,9 @@ pub enum StreamError {
         /// The HTTP/2 error code.
         reason: h2::Reason,
     },
+    /// The peer has said all it had to say and reads no more (RFC 9113, 8.1). Its own bytes can still be read.
+    #[error("the peer reads no more of the stream")]
+    Unwanted,
     /// The tunnel under it ended.
     #[error("the tunnel under the stream ended")]
     Tunnel(#[source] Arc<h2::Error>),
@@ -100,6 +103,12 @@ pub fn refusal(error: &io::Error) -> Option<(StatusCode, &str)> {
     }
 }
 
+/// Whether a write failed only because the peer reads no more.
+pub(crate) fn is_unwanted(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(StreamError::Unwanted))
+}
+
 impl From<h2::Error> for TunnelError {
     fn from(error: h2::Error) -> Self {
         Self::Connection(Arc::new(error))
@@ -109,6 +118,7 @@ impl From<h2::Error> for TunnelError {
 impl From<h2::Error> for StreamError {
     fn from(error: h2::Error) -> Self {
         match error.reason() {
+            Some(h2::Reason::NO_ERROR) if error.is_reset() && error.is_remote() => Self::Unwanted,
             Some(reason) if error.is_reset() => Self::Reset { reason },
             _ => Self::Tunnel(Arc::new(error)),
         }
@@ -121,7 +131,7 @@ impl From<StreamError> for io::Error {
             StreamError::Refused { .. } => io::ErrorKind::ConnectionRefused,
             StreamError::Reset { .. } => io::ErrorKind::ConnectionReset,
             StreamError::Tunnel(_) => io::ErrorKind::ConnectionAborted,
-            StreamError::WriteAfterEnd => io::ErrorKind::BrokenPipe,
+            StreamError::WriteAfterEnd | StreamError::Unwanted => io::ErrorKind::BrokenPipe,
             StreamError::Idle { .. } => io::ErrorKind::TimedOut,
         };
         Self::new(kind, error)

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::io::poll_read_buf;
 
-use crate::error::StreamError;
+use crate::error::{StreamError, is_unwanted};
 use crate::stream::Stream;
 
 /// How many bytes went each way.
@@ -69,15 +69,21 @@ struct Outward {
     buffer: BytesMut,
     read: usize,
     pending: Bytes,
+    is_ended: bool,
     is_done: bool,
 }
 
 impl Outward {
     fn new() -> Self {
-        Self { buffer: BytesMut::new(), read: SMALLEST_READ, pending: Bytes::new(), is_done: false }
+        Self {
+            buffer: BytesMut::new(),
+            read: SMALLEST_READ,
+            pending: Bytes::new(),
+            is_ended: false,
+            is_done: false,
+        }
     }
 
-    /// Reads before it asks for window: an idle stream that held some would starve the others of the connection.
     fn poll<C: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,22 +92,39 @@ impl Outward {
         sent: &mut u64,
     ) -> Poll<io::Result<()>> {
         while !self.is_done {
-            while !self.pending.is_empty() {
-                let count = ready!(stream.poll_capacity(cx, self.pending.len()))?;
-                stream.send_chunk(self.pending.split_to(count))?;
-                *sent += count as u64;
+            match ready!(self.poll_step(cx, connection, stream)) {
+                Ok(count) => *sent += count,
+                // It has answered early; its answer is still to be carried home.
+                Err(error) if is_unwanted(&error) => self.is_done = true,
+                Err(error) => return Poll::Ready(Err(error)),
             }
-            self.buffer.reserve(self.read);
-            let mut space = (&mut self.buffer).limit(self.read);
-            let count = ready!(poll_read_buf(Pin::new(&mut *connection), cx, &mut space))?;
-            if count == 0 {
-                ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
-                self.is_done = true;
-            }
-            self.pending = self.buffer.split().freeze();
-            self.adapt(count);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what was read, or reads; tells how much was sent.
+    fn poll_step<C: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut C,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<u64>> {
+        if !self.pending.is_empty() {
+            let count = ready!(stream.poll_send(cx, &mut self.pending))?;
+            return Poll::Ready(Ok(count as u64));
+        }
+        if self.is_ended {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+            self.is_done = true;
+            return Poll::Ready(Ok(0));
+        }
+        self.buffer.reserve(self.read);
+        let mut space = (&mut self.buffer).limit(self.read);
+        let count = ready!(poll_read_buf(Pin::new(connection), cx, &mut space))?;
+        self.is_ended = count == 0;
+        self.pending = self.buffer.split().freeze();
+        self.adapt(count);
+        Poll::Ready(Ok(0))
     }
 
     fn adapt(&mut self, count: usize) {
@@ -142,7 +165,11 @@ impl Homeward {
             match stream.poll_chunk(cx) {
                 Poll::Ready(Some(chunk)) => self.pending = chunk?,
                 Poll::Ready(None) => {
-                    ready!(Pin::new(&mut *connection).poll_shutdown(cx))?;
+                    match ready!(Pin::new(&mut *connection).poll_shutdown(cx)) {
+                        // The other end has hung up already: there is nobody left to tell.
+                        Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                        told => told?,
+                    }
                     self.is_done = true;
                 }
                 Poll::Pending => {

@@ -14,7 +14,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::error::StreamError;
+use crate::error::{StreamError, is_unwanted};
 use crate::wire::REASON;
 
 /// One stream. Dropping it before [`AsyncWrite::poll_shutdown`] resets it.
@@ -74,15 +74,26 @@ impl Stream {
         Poll::Ready(next)
     }
 
-    /// Waits until some bytes may be written, and tells how many, at most `wanted`.
-    pub fn poll_capacity(
+    /// Sends as much of `bytes` as the windows allow, without copying, and tells how much. Waits while that is nothing.
+    pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        wanted: usize,
+        bytes: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
         if self.is_shut {
             return Poll::Ready(Err(StreamError::WriteAfterEnd.into()));
         }
+        let count = ready!(self.poll_capacity(cx, bytes.len()))?;
+        let sent = self.send.send_data(bytes.split_to(count), false);
+        Poll::Ready(match sent {
+            Ok(()) => Ok(count),
+            Err(error) => Err(self.write_error(cx, Some(error))),
+        })
+    }
+
+    /// Asks for window only while there is something to send: an idle stream that held some would starve the others of
+    /// the connection.
+    fn poll_capacity(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         self.send.reserve_capacity(wanted);
         loop {
             let capacity = self.send.capacity().min(wanted);
@@ -95,11 +106,6 @@ impl Stream {
                 None => return Poll::Ready(Err(self.write_error(cx, None))),
             }
         }
-    }
-
-    /// Sends bytes without copying them: at most as many as [`Stream::poll_capacity`] has just granted.
-    pub fn send_chunk(&mut self, chunk: Bytes) -> io::Result<()> {
-        self.send.send_data(chunk, false).map_err(|error| StreamError::from(error).into())
     }
 
     fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -134,9 +140,11 @@ impl Stream {
             return match ready!(body.poll_data(cx)) {
                 Some(Ok(chunk)) if chunk.is_empty() => continue,
                 Some(Ok(chunk)) => Poll::Ready(Some(Ok(chunk))),
-                // The peer said all it had and wants no more from us (RFC 9113, 8.1).
-                Some(Err(error)) if is_plain_end(&error) => Poll::Ready(None),
-                Some(Err(error)) => Poll::Ready(Some(Err(StreamError::from(error).into()))),
+                Some(Err(error)) => match StreamError::from(error) {
+                    // It comes after the peer's last byte.
+                    StreamError::Unwanted => Poll::Ready(None),
+                    error => Poll::Ready(Some(Err(error.into()))),
+                },
                 None => Poll::Ready(None),
             };
         }
@@ -154,13 +162,11 @@ impl Stream {
         if let Poll::Ready(Err(refusal)) = self.poll_accepted(cx) {
             return refusal;
         }
-        match error {
-            Some(error) => StreamError::from(error).into(),
-            None => match self.send.poll_reset(cx) {
-                Poll::Ready(Ok(reason)) => StreamError::Reset { reason }.into(),
-                Poll::Ready(Err(error)) => StreamError::from(error).into(),
-                Poll::Pending => StreamError::WriteAfterEnd.into(),
-            },
+        match self.send.poll_reset(cx) {
+            Poll::Ready(Ok(Reason::NO_ERROR)) => StreamError::Unwanted.into(),
+            Poll::Ready(Ok(reason)) => StreamError::Reset { reason }.into(),
+            Poll::Ready(Err(error)) => StreamError::from(error).into(),
+            Poll::Pending => error.map_or(StreamError::WriteAfterEnd, StreamError::from).into(),
         }
     }
 }
@@ -209,10 +215,13 @@ impl AsyncWrite for Stream {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        if self.is_shut {
+            return Poll::Ready(Err(StreamError::WriteAfterEnd.into()));
+        }
+        // Copied only once it is known how much will go.
         let count = ready!(self.poll_capacity(cx, bytes.len()))?;
-        let taken = bytes.get(..count).unwrap_or(bytes);
-        self.send_chunk(Bytes::copy_from_slice(taken))?;
-        Poll::Ready(Ok(taken.len()))
+        let mut taken = Bytes::copy_from_slice(bytes.get(..count).unwrap_or(bytes));
+        self.poll_send(cx, &mut taken)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -220,13 +229,19 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_shut {
             return Poll::Ready(Ok(()));
         }
         self.is_shut = true;
-        let ended = self.send.send_data(Bytes::new(), true);
-        Poll::Ready(ended.map_err(|error| StreamError::from(error).into()))
+        let Err(error) = self.send.send_data(Bytes::new(), true) else {
+            return Poll::Ready(Ok(()));
+        };
+        match self.write_error(cx, Some(error)) {
+            // Whoever reads no more need not be told that there is no more.
+            error if is_unwanted(&error) => Poll::Ready(Ok(())),
+            error => Poll::Ready(Err(error)),
+        }
     }
 }
 
@@ -245,8 +260,4 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-fn is_plain_end(error: &h2::Error) -> bool {
-    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
