@@ -24,7 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Error)]
 pub enum IdentityError {
     /// Nothing says how to join.
-    #[error("this host has not joined a cluster yet and no token is given; set teleport.join_params.token_name")]
+    #[error(
+        "this host has not joined a cluster yet and no token is given; set teleport.join_params.token_name"
+    )]
     NoToken,
     /// The token file gives none.
     #[error(transparent)]
@@ -74,7 +76,11 @@ impl Membership {
     }
 
     /// A client of the Auth Service at `address`, or behind the proxy there.
-    pub(crate) fn auth_client(&self, address: &str, clock: &Clock) -> Result<Client, IdentityError> {
+    pub(crate) fn auth_client(
+        &self,
+        address: &str,
+        clock: &Clock,
+    ) -> Result<Client, IdentityError> {
         let tls = pki::tls::client(ClientTls {
             credential: Some(Arc::clone(&self.credential)),
             servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
@@ -183,7 +189,7 @@ fn door(application: &Application<'_>, clock: &Clock) -> Result<Door, IdentityEr
             } else {
                 WebTrust::System { extra: Vec::new() }
             };
-            let tls = pki::web::client(&trust, clock)?;
+            let tls = pki::web::web_client(&trust, vec![b"http/1.1".to_vec()], clock.clone())?;
             Ok(Door::Proxy(WebClient::new(host, port, tls)))
         }
         (None, Some(auth)) => {
@@ -203,8 +209,7 @@ fn pins(join: &Join) -> Result<Vec<Pin>, IdentityError> {
     if join.ca_pins.is_empty() {
         return Err(IdentityError::NoPin);
     }
-    let read = |pin: &String| {
-        Pin::parse(pin).map_err(|_| IdentityError::BadPin { pin: pin.clone() })
-    };
+    let read =
+        |pin: &String| Pin::parse(pin).map_err(|_| IdentityError::BadPin { pin: pin.clone() });
     join.ca_pins.iter().map(read).collect()
 }

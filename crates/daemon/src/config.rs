@@ -164,11 +164,8 @@ pub struct Overrides {
 /// # Errors
 /// At the first problem, with file, line and key.
 pub fn read(text: &str, file: &str, overrides: &Overrides) -> Result<Settings, YamlProblem> {
-    let written: written::File = if text.trim().is_empty() {
-        written::File::default()
-    } else {
-        yaml::read(text, file)?
-    };
+    let written: written::File =
+        if text.trim().is_empty() { written::File::default() } else { yaml::read(text, file)? };
     Reader { file }.settings(written, overrides)
 }
 
@@ -215,7 +212,9 @@ impl Reader<'_> {
         };
         self.check_reachable(&teleport, auth.is_some(), &join, (proxy.is_some(), app.is_some()))?;
         if teleport.advertise_ip.is_some() {
-            warnings.push("teleport.advertise_ip has no effect: every address is dialled as given".to_owned());
+            warnings.push(
+                "teleport.advertise_ip has no effect: every address is dialled as given".to_owned(),
+            );
         }
         Ok(Settings {
             nodename,
@@ -235,8 +234,9 @@ impl Reader<'_> {
     fn check_version(&self, version: Option<&Spanned<String>>) -> Result<(), YamlProblem> {
         match version {
             None => Err(self.problem(1, "`version` is missing; expected version: v3")),
-            Some(version) if version.value != "v3" => Err(self
-                .at(version, format!("version is `{}`; expected v3", version.value))),
+            Some(version) if version.value != "v3" => {
+                Err(self.at(version, format!("version is `{}`; expected v3", version.value)))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -254,18 +254,16 @@ impl Reader<'_> {
             if service.enabled == Some(true) {
                 return Err(self.problem(
                     1,
-                    format!("{name}.enabled is on, but this program has no such service; set it to off"),
+                    format!(
+                        "{name}.enabled is on, but this program has no such service; set it to off"
+                    ),
                 ));
             }
         }
         Ok(())
     }
 
-    fn roles(
-        &self,
-        written: &written::File,
-        overrides: &Overrides,
-    ) -> Result<Roles, YamlProblem> {
+    fn roles(&self, written: &written::File, overrides: &Overrides) -> Result<Roles, YamlProblem> {
         let roles = match &overrides.roles {
             Some(names) => self.named_roles(names)?,
             None => Roles {
@@ -291,7 +289,8 @@ impl Reader<'_> {
                 "proxy" => roles.proxy = true,
                 "app" => roles.app = true,
                 other => {
-                    let reason = format!("--roles: `{other}` is not a role; expected auth, proxy or app");
+                    let reason =
+                        format!("--roles: `{other}` is not a role; expected auth, proxy or app");
                     return Err(self.problem(1, reason));
                 }
             }
@@ -312,10 +311,8 @@ impl Reader<'_> {
 
     fn storage(&self, storage: &written::Storage) -> Result<Option<PathBuf>, YamlProblem> {
         match &storage.kind {
-            Some(kind) if kind.value != "sqlite" && kind.value != "dir" => Err(self.at(
-                kind,
-                format!("teleport.storage.type is `{}`; expected sqlite", kind.value),
-            )),
+            Some(kind) if kind.value != "sqlite" && kind.value != "dir" => Err(self
+                .at(kind, format!("teleport.storage.type is `{}`; expected sqlite", kind.value))),
             _ => Ok(storage.path.as_ref().map(PathBuf::from)),
         }
     }
@@ -326,7 +323,9 @@ impl Reader<'_> {
         overrides: &Overrides,
     ) -> Result<Join, YamlProblem> {
         if let (Some(_), Some(auth)) = (&teleport.proxy_server, &teleport.auth_server) {
-            return Err(self.at(auth, "teleport.auth_server and teleport.proxy_server exclude each other"));
+            return Err(
+                self.at(auth, "teleport.auth_server and teleport.proxy_server exclude each other")
+            );
         }
         let method = teleport.join_params.as_ref().map(|join| &join.method);
         if let Some(method) = method.filter(|method| method.value != "token") {
@@ -346,10 +345,16 @@ impl Reader<'_> {
         }
         let auth_server = match &overrides.auth_server {
             Some(address) => Some(with_port(address, AUTH_PORT)),
-            None => self.address(teleport.auth_server.as_ref(), "teleport.auth_server", AUTH_PORT)?,
+            None => {
+                self.address(teleport.auth_server.as_ref(), "teleport.auth_server", AUTH_PORT)?
+            }
         };
         Ok(Join {
-            proxy_server: self.address(teleport.proxy_server.as_ref(), "teleport.proxy_server", PROXY_PORT)?,
+            proxy_server: self.address(
+                teleport.proxy_server.as_ref(),
+                "teleport.proxy_server",
+                PROXY_PORT,
+            )?,
             auth_server,
             token: overrides.token.clone().or(written_token),
             ca_pins,
@@ -422,18 +427,18 @@ impl Reader<'_> {
         api::duration::parse(&text.value).map_err(|error| self.at(text, format!("{key}: {error}")))
     }
 
-    fn log(
-        &self,
-        log: &written::Log,
-        overrides: &Overrides,
-    ) -> Result<LogSettings, YamlProblem> {
+    fn log(&self, log: &written::Log, overrides: &Overrides) -> Result<LogSettings, YamlProblem> {
         let output = match log.output.as_ref().map(|output| output.value.as_str()) {
             None | Some("" | "stderr" | "error" | "2") => LogOutput::Stderr,
             Some("stdout" | "out" | "1") => LogOutput::Stdout,
             Some(path) if path.starts_with('/') => LogOutput::File(PathBuf::from(path)),
             Some(other) => {
-                let reason = format!("teleport.log.output is `{other}`; expected stderr, stdout or an absolute path");
-                return Err(self.problem(log.output.as_ref().map_or(1, |at| at.referenced.line()), reason));
+                let reason = format!(
+                    "teleport.log.output is `{other}`; expected stderr, stdout or an absolute path"
+                );
+                return Err(
+                    self.problem(log.output.as_ref().map_or(1, |at| at.referenced.line()), reason)
+                );
             }
         };
         let json = match &log.format.output {
@@ -442,7 +447,8 @@ impl Reader<'_> {
                 "text" => false,
                 "json" => true,
                 other => {
-                    let reason = format!("teleport.log.format.output is `{other}`; expected text or json");
+                    let reason =
+                        format!("teleport.log.format.output is `{other}`; expected text or json");
                     return Err(self.at(format, reason));
                 }
             },
@@ -467,7 +473,9 @@ impl Reader<'_> {
             "trace" => Ok(tracing::Level::TRACE),
             other => Err(self.at(
                 severity,
-                format!("teleport.log.severity is `{other}`; expected ERROR, WARN, INFO, DEBUG or TRACE"),
+                format!(
+                    "teleport.log.severity is `{other}`; expected ERROR, WARN, INFO, DEBUG or TRACE"
+                ),
             )),
         }
     }
@@ -480,17 +488,22 @@ impl Reader<'_> {
         let cluster_name = ClusterName::parse(&name)
             .map_err(|e| self.problem(line, format!("auth_service.cluster_name: {e}")))?;
         if let Some(mode) = auth.proxy_listener_mode.as_ref().filter(|m| m.value != "multiplex") {
-            let reason = format!("auth_service.proxy_listener_mode is `{}`; expected multiplex", mode.value);
+            let reason =
+                format!("auth_service.proxy_listener_mode is `{}`; expected multiplex", mode.value);
             return Err(self.at(mode, reason));
         }
         let kind = auth.authentication.kind.as_ref();
         if let Some(kind) = kind.filter(|kind| kind.value != "local") {
-            let reason = format!("auth_service.authentication.type is `{}`; expected local", kind.value);
+            let reason =
+                format!("auth_service.authentication.type is `{}`; expected local", kind.value);
             return Err(self.at(kind, reason));
         }
         for token in &auth.tokens {
             if !token.value.contains(':') {
-                return Err(self.at(token, "auth_service.tokens: expected e.g. \"app:secret\" or \"app:/path\""));
+                return Err(self.at(
+                    token,
+                    "auth_service.tokens: expected e.g. \"app:secret\" or \"app:/path\"",
+                ));
             }
         }
         let ttl = auth.authentication.default_session_ttl.as_ref();
@@ -498,7 +511,8 @@ impl Reader<'_> {
             None => Duration::from_secs(12 * 3_600),
             Some(text) => self.duration(text, "auth_service.authentication.default_session_ttl")?,
         };
-        let listen = self.address(auth.listen_addr.as_ref(), "auth_service.listen_addr", AUTH_PORT)?;
+        let listen =
+            self.address(auth.listen_addr.as_ref(), "auth_service.listen_addr", AUTH_PORT)?;
         let public = auth.public_addr.map(OneOrMany::into_vec).unwrap_or_default();
         Ok(AuthSettings {
             cluster_name,
@@ -522,20 +536,27 @@ impl Reader<'_> {
             ("proxy_service.tunnel_listen_addr", &proxy.tunnel_listen_addr),
         ] {
             if value.is_some() {
-                warnings.push(format!("{key} has no effect: everything is served on web_listen_addr"));
+                warnings
+                    .push(format!("{key} has no effect: everything is served on web_listen_addr"));
             }
         }
-        let listen =
-            self.address(proxy.web_listen_addr.as_ref(), "proxy_service.web_listen_addr", PROXY_PORT)?;
+        let listen = self.address(
+            proxy.web_listen_addr.as_ref(),
+            "proxy_service.web_listen_addr",
+            PROXY_PORT,
+        )?;
         let web_listen_addr = listen.unwrap_or_else(|| format!("0.0.0.0:{PROXY_PORT}"));
-        let port = split_port(&web_listen_addr).1.and_then(|p| p.parse().ok()).unwrap_or(PROXY_PORT);
+        let port =
+            split_port(&web_listen_addr).1.and_then(|p| p.parse().ok()).unwrap_or(PROXY_PORT);
         let public = proxy.public_addr.map(|list| list.value.into_vec()).unwrap_or_default();
         let https_keypairs = proxy.https_keypairs.into_iter();
         Ok(ProxySettings {
             web_listen_addr,
             public_addr: public.first().map(|address| with_port(address, port)),
             https_keypairs: https_keypairs
-                .map(|pair| (PathBuf::from(pair.cert_file.value), PathBuf::from(pair.key_file.value)))
+                .map(|pair| {
+                    (PathBuf::from(pair.cert_file.value), PathBuf::from(pair.key_file.value))
+                })
                 .collect(),
             max_connections,
         })
@@ -608,7 +629,8 @@ impl Reader<'_> {
         let document = without_nulls(document);
         let app: App = serde_json::from_value(document)
             .map_err(|error| self.problem(line, format!("{key}: {error}")))?;
-        app.validate().map_err(|error| self.problem(line, format!("{key}: {error}")))?;
+        access::resource::validate(&app)
+            .map_err(|error| self.problem(line, format!("{key}: {error}")))?;
         Ok(app)
     }
 }

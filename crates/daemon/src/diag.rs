@@ -79,7 +79,9 @@ fn answer(request: &Request<Incoming>, probes: &[Probe]) -> Response<Full<Bytes>
             json(status, serde_json::json!({ "ready": ready, "services": services }))
         }
         "/metrics" => text(&states),
-        _ => json(StatusCode::NOT_FOUND, serde_json::json!({ "error": { "message": "not found" } })),
+        _ => {
+            json(StatusCode::NOT_FOUND, serde_json::json!({ "error": { "message": "not found" } }))
+        }
     }
 }
 
@@ -97,7 +99,10 @@ fn text(states: &[(&str, bool)]) -> Response<Full<Bytes>> {
          # TYPE causeway_service_ready gauge\n",
     );
     for (name, ready) in states {
-        body.push_str(&format!("causeway_service_ready{{service=\"{name}\"}} {}\n", u8::from(*ready)));
+        body.push_str(&format!(
+            "causeway_service_ready{{service=\"{name}\"}} {}\n",
+            u8::from(*ready)
+        ));
     }
     body.push_str(&resident_memory());
     let mut reply = Response::new(Full::from(body));

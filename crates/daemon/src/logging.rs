@@ -26,7 +26,8 @@ pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
         }
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let colour = settings.output == LogOutput::Stderr && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let colour = settings.output == LogOutput::Stderr
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
     if settings.json {
         builder.json().flatten_event(true).init();
     } else {

@@ -5,8 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use access::SystemRole;
@@ -134,6 +133,20 @@ fn watch_signals(
     })
 }
 
+/// A handle that comes later, held without keeping its service from ending.
+type Late<T> = Arc<OnceLock<Weak<T>>>;
+
+/// Takes a handle out of its `Arc`; a health check holds another one for an instant only.
+async fn sole<T>(mut shared: Arc<T>) -> T {
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(handle) => return handle,
+            Err(still_shared) => shared = still_shared,
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[derive(Default)]
 struct Services {
     auth: Option<Arc<auth::Handle>>,
@@ -165,7 +178,8 @@ impl Services {
             folder: HostFolder::new(&settings.data_dir),
             stop,
         };
-        let up = Arc::new(AtomicBool::new(false));
+        // The agent may wait long for its cluster; what asks for its health is served before.
+        let agent: Late<agent::Handle> = Arc::new(OnceLock::new());
         if let Some(auth) = &settings.auth {
             let config = auth_config(settings, auth)?;
             self.auth = Some(Arc::new(auth::start(config, common.clock.clone()).await?));
@@ -176,7 +190,7 @@ impl Services {
             self.proxy = Some(Arc::new(proxy::start(config, common.clock.clone()).await?));
         }
         if let Some(address) = &settings.diag_addr {
-            let probes = self.probes(settings, &up);
+            let probes = self.probes(settings, &agent);
             diag::start(address, probes, tasks, stop.clone())
                 .await
                 .map_err(|e| StartError::Other(e.into()))?;
@@ -184,31 +198,30 @@ impl Services {
         if let Some(app) = &settings.app {
             let membership = self.membership(&common, SystemRole::App).await?;
             let handle = Arc::new(self.start_agent(&common, app, &membership).await?);
-            self.agent = Some(Arc::clone(&handle));
-            let up = Arc::clone(&up);
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                // The agent mends itself; readiness follows it for as long as it runs.
-                while !stop.is_cancelled() {
-                    up.store(handle.is_ready(), Ordering::Relaxed);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            });
+            let _ = agent.set(Arc::downgrade(&handle));
+            self.agent = Some(handle);
         }
         Ok(())
     }
 
-    fn probes(&self, settings: &Settings, agent_up: &Arc<AtomicBool>) -> Vec<Probe> {
+    fn probes(&self, settings: &Settings, agent: &Late<agent::Handle>) -> Vec<Probe> {
         let mut probes: Vec<Probe> = Vec::new();
-        if let Some(auth) = self.auth.clone() {
-            probes.push(Box::new(move || ("auth", auth.is_healthy())));
+        if let Some(auth) = self.auth.as_ref().map(Arc::downgrade) {
+            probes.push(Box::new(move || {
+                ("auth", auth.upgrade().is_some_and(|auth| auth.is_healthy()))
+            }));
         }
-        if let Some(proxy) = self.proxy.clone() {
-            probes.push(Box::new(move || ("proxy", proxy.health().has_snapshot)));
+        if let Some(proxy) = self.proxy.as_ref().map(Arc::downgrade) {
+            probes.push(Box::new(move || {
+                ("proxy", proxy.upgrade().is_some_and(|proxy| proxy.health().has_snapshot))
+            }));
         }
         if settings.app.is_some() {
-            let up = Arc::clone(agent_up);
-            probes.push(Box::new(move || ("app", up.load(Ordering::Relaxed))));
+            let agent = Arc::clone(agent);
+            probes.push(Box::new(move || {
+                let running = agent.get().and_then(Weak::upgrade);
+                ("app", running.is_some_and(|agent| agent.is_ready()))
+            }));
         }
         probes
     }
@@ -258,8 +271,7 @@ impl Services {
         let failed = |source: IdentityError| StartError::Identity { role, source };
         let host_id = common.folder.host_id().map_err(|e| failed(e.into()))?;
         let node_name = &common.settings.nodename;
-        let (credential, trust) =
-            auth.local_identity(role, &host_id, node_name, dns_names).await?;
+        let (credential, trust) = auth.local_identity(role, &host_id, node_name, dns_names).await?;
         Ok(Membership::new(HostIdentity {
             host_id,
             role,
@@ -302,10 +314,10 @@ impl Services {
 
     async fn stop(self, deadline: Duration) {
         if let Some(agent) = self.agent {
-            agent.stop(deadline).await;
+            sole(agent).await.stop(deadline).await;
         }
         if let Some(proxy) = self.proxy {
-            proxy.stop(deadline).await;
+            sole(proxy).await.stop(deadline).await;
         }
         if let Some(auth) = self.auth {
             auth.stop(deadline).await;
@@ -334,7 +346,8 @@ fn local(bound: SocketAddr) -> SocketAddr {
 
 fn listen_address(key: &'static str, text: &str) -> Result<SocketAddr, StartError> {
     use std::net::ToSocketAddrs as _;
-    let bad = |source: api::error::Cause| StartError::Setting { key, value: text.to_owned(), source };
+    let bad =
+        |source: api::error::Cause| StartError::Setting { key, value: text.to_owned(), source };
     let mut found = text.to_socket_addrs().map_err(|e| bad(e.into()))?;
     found.next().ok_or_else(|| bad("the name has no address".into()))
 }

@@ -148,7 +148,9 @@ fn teleport(arguments: &Arguments) -> serde_json::Value {
         let join = serde_json::json!({ "token_name": token, "method": "token" });
         teleport.insert("join_params".to_owned(), join);
     }
-    for (key, value) in [("auth_server", &arguments.auth_server), ("proxy_server", &arguments.proxy)] {
+    for (key, value) in
+        [("auth_server", &arguments.auth_server), ("proxy_server", &arguments.proxy)]
+    {
         if let Some(value) = value {
             teleport.insert(key.to_owned(), value.as_str().into());
         }

@@ -53,7 +53,8 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
     let file = arguments.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    let text = api::files::read(&file).context("no configuration; write one with `teleport configure`")?;
+    let text =
+        api::files::read(&file).context("no configuration; write one with `teleport configure`")?;
     let overrides = Overrides {
         roles: arguments.roles.clone().map(|roles| vec![roles]),
         token: arguments.token.clone(),
