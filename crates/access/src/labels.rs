@@ -112,3 +112,107 @@ impl SelectorTemplate {
         Selector::Keys(compiled.collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::{Selector, SelectorTemplate};
+    use crate::language::matcher::Fit;
+    use crate::names::Traits;
+    use crate::resource::LabelSelector;
+
+    fn selector(lines: &[(&str, &[&str])]) -> LabelSelector {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        LabelSelector(lines.iter().map(|(key, values)| ((*key).to_owned(), owned(values))).collect())
+    }
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn filled(lines: &[(&str, &[&str])], traits: &Traits) -> Selector {
+        SelectorTemplate::of(&selector(lines)).unwrap().fill(traits)
+    }
+
+    #[test]
+    fn selectors_select_as_the_rules_say() {
+        let none = labels(&[]);
+        let prod = labels(&[("env", "prod"), ("team", "blue")]);
+        let cases: &[(&[(&str, &[&str])], &BTreeMap<String, String>, bool)] = &[
+            (&[], &prod, false),
+            (&[], &none, false),
+            (&[("*", &["*"])], &prod, true),
+            (&[("*", &["*"])], &none, true),
+            (&[("env", &["prod"])], &prod, true),
+            (&[("env", &["prod"])], &none, false),
+            (&[("env", &["dev", "prod"])], &prod, true),
+            (&[("env", &["dev"])], &prod, false),
+            (&[("env", &["prod"]), ("team", &["red"])], &prod, false),
+            (&[("env", &["prod"]), ("team", &["red", "blue"])], &prod, true),
+            (&[("env", &["*"])], &prod, true),
+            (&[("env", &["dev", "*"])], &prod, true),
+            (&[("owner", &["*"])], &prod, false),
+            (&[("env", &["pr*"])], &prod, true),
+            (&[("env", &["^pr.d$"])], &prod, true),
+            (&[("env", &["pr.d"])], &prod, false),
+            (&[("*", &["*"]), ("env", &["prod"])], &prod, false),
+            (&[("*", &["prod"])], &prod, false),
+            (&[("env", &[])], &prod, false),
+            (&[("en*", &["prod"])], &prod, false),
+        ];
+        for (lines, on, expected) in cases {
+            assert_eq!(filled(lines, &Traits::new()).fits(*on), Fit::of(*expected), "{lines:?} on {on:?}");
+        }
+    }
+
+    #[test]
+    fn templates_fill_keys_and_values() {
+        let traits = Traits::from([
+            ("team".to_owned(), vec!["red".to_owned(), "blue".to_owned()]),
+            ("key".to_owned(), vec!["team".to_owned()]),
+            ("wild".to_owned(), vec!["*".to_owned()]),
+        ]);
+        let blue = labels(&[("team", "blue")]);
+        for (key, value, fits) in [
+            ("team", "{{external.team}}", true),
+            ("{{external.key}}", "blue", true),
+            ("team", "{{external.none}}", false),
+            ("{{external.none}}", "blue", false),
+            ("{{external.none}}", "*", false),
+            ("team", "{{external.wild}}", true),
+        ] {
+            assert_eq!(filled(&[(key, &[value])], &traits).fits(&blue), Fit::of(fits), "{key}: {value}");
+        }
+        let empty_value = labels(&[("team", ""), ("", "")]);
+        assert_eq!(filled(&[("team", &["{{external.none}}"])], &traits).fits(&empty_value), Fit::No);
+        assert_eq!(filled(&[("{{external.none}}", &["*"])], &traits).fits(&empty_value), Fit::No);
+    }
+
+    #[test]
+    fn a_broken_pattern_leaves_it_open_unless_another_key_decides() {
+        let traits = Traits::new();
+        let prod = labels(&[("env", "prod"), ("team", "blue")]);
+        assert_eq!(filled(&[("env", &["^($"])], &traits).fits(&prod), Fit::Unknown);
+        assert_eq!(filled(&[("env", &["^($", "prod"])], &traits).fits(&prod), Fit::Yes);
+        assert_eq!(filled(&[("env", &["^($"]), ("team", &["red"])], &traits).fits(&prod), Fit::No);
+        assert!(filled(&[("env", &["^($"])], &traits).broken().is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn another_key_never_selects_more(
+            lines in proptest::collection::btree_map("[abc]", proptest::collection::vec("[xy*]", 1..3), 1..3),
+            on in proptest::collection::btree_map("[abc]", "[xyz]", 0..4),
+            key in "[abcd]",
+        ) {
+            let fewer = SelectorTemplate::of(&LabelSelector(lines.clone())).unwrap().fill(&Traits::new());
+            let mut more = lines.clone();
+            more.entry(key).or_insert_with(|| vec!["x".to_owned()]);
+            let narrower = SelectorTemplate::of(&LabelSelector(more)).unwrap().fill(&Traits::new());
+            prop_assert!(narrower.fits(&on) != Fit::Yes || fewer.fits(&on) == Fit::Yes);
+        }
+    }
+}

@@ -190,3 +190,69 @@ impl<'de> Deserialize<'de> for Span {
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+
+    use super::{Span, parse_rfc3339, rfc3339_text};
+
+    #[test]
+    fn durations_read_and_write_as_resources_do() {
+        for (text, seconds, written) in [
+            ("30h0m0s", 108_000, "30h0m0s"),
+            ("8h", 28_800, "8h0m0s"),
+            ("1h30m", 5_400, "1h30m0s"),
+            ("90s", 90, "1m30s"),
+            ("1.5h", 5_400, "1h30m0s"),
+            ("0", 0, "0s"),
+            ("0s", 0, "0s"),
+        ] {
+            let span = Span::parse(text).unwrap();
+            assert_eq!(span.0, Duration::from_secs(seconds), "{text}");
+            assert_eq!(span.to_string(), written);
+        }
+        assert_eq!(Span::parse("250ms").unwrap().to_string(), "0.25s");
+        for bad in ["", "8", "h", "-1h", "1d", "1h 30m", "99999999999999999999h", "1.2.3s", "٣s"] {
+            assert!(Span::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments_are_rfc_3339() {
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_704_103_200);
+        assert_eq!(rfc3339_text(moment), "2024-01-01T10:00:00Z");
+        assert_eq!(parse_rfc3339("2024-01-01T11:00:00+01:00"), Ok(moment));
+        for bad in ["", "2024-01-01", "yesterday", "2024-13-01T00:00:00Z"] {
+            assert!(parse_rfc3339(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Held {
+        #[serde(default, with = "super::rfc3339_option", skip_serializing_if = "Option::is_none")]
+        at: Option<SystemTime>,
+    }
+
+    #[test]
+    fn the_year_one_means_none() {
+        for text in [r#"{"at":"0001-01-01T00:00:00Z"}"#, r#"{"at":null}"#, r#"{"at":""}"#, "{}"] {
+            assert!(serde_json::from_str::<Held>(text).unwrap().at.is_none(), "{text}");
+        }
+        let held: Held = serde_json::from_str(r#"{"at":"2024-01-01T10:00:00Z"}"#).unwrap();
+        assert_eq!(serde_json::to_string(&held).unwrap(), r#"{"at":"2024-01-01T10:00:00Z"}"#);
+        assert!(serde_json::from_str::<Held>(r#"{"at":"soon"}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_duration_or_an_error(text in "\\PC{0,20}|[0-9.hms]{0,20}") {
+            if let Ok(span) = Span::parse(&text) {
+                prop_assert_eq!(Span::parse(&span.to_string()), Ok(span));
+            }
+        }
+    }
+}

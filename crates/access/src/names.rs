@@ -241,3 +241,72 @@ fn check_session_id(text: &str) -> Result<(), &'static str> {
     }
     Err("expected 32 lower-case hexadecimal digits")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AppName, AppSessionId, ClusterName, HostId, RoleName, UserName};
+
+    #[test]
+    fn user_and_role_names_keep_to_a_safe_alphabet() {
+        for good in ["alice", "alice@example.com", "o'brien", "Ünïcode", "aws-dynamodb-access", "a.b_c+d=e", "1"] {
+            assert!(UserName::parse(good).is_ok(), "{good}");
+            assert!(RoleName::parse(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in [
+            "", " ", "a b", "a/b", "..", ".hidden", "-flag", "a\nb", "a\0b", "a,b", "a\"b", "a\\b", "a*", "{{x}}",
+            "\u{202e}evil", "a\u{200b}b", &long,
+        ] {
+            assert!(UserName::parse(bad).is_err(), "{bad:?}");
+            assert!(RoleName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn app_names_and_host_ids_are_dns_labels() {
+        let longest = "a".repeat(63);
+        for good in ["aws", "aws-console", "a1", "1a", &longest] {
+            assert!(AppName::parse(good).is_ok(), "{good}");
+            assert!(HostId::parse(good).is_ok(), "{good}");
+        }
+        let too_long = "a".repeat(64);
+        for bad in ["", "-a", "a-", "a.b", "Aws", "aws_console", "ä", "a b", &too_long] {
+            assert!(AppName::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(HostId::parse("5e5cf3d3-6d0a-4ad6-9e3a-1f4a40cbb4a4").is_ok());
+    }
+
+    #[test]
+    fn cluster_names_may_be_dns_names() {
+        for good in ["teleport.example.com", "localhost", "Main_1"] {
+            assert!(ClusterName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", "-a", "a b", "a/b", "a:3080"] {
+            assert!(ClusterName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn session_ids_are_128_bits_in_lower_case_hex() {
+        let id = AppSessionId::from_bytes([0xAB; 16]);
+        assert_eq!(id, "ab".repeat(16).as_str());
+        assert_eq!(AppSessionId::parse(id.as_str()), Ok(id));
+        for bad in ["", "ab", &"AB".repeat(16), &"ab".repeat(17), &"gg".repeat(16)] {
+            assert!(AppSessionId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_travel_as_checked_text() {
+        let name: UserName = serde_json::from_str("\"alice\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"alice\"");
+        let error = serde_json::from_str::<AppName>("\"Aws\"").unwrap_err().to_string();
+        assert!(error.starts_with("`Aws` is not an app name: use lower-case letters"), "{error}");
+    }
+
+    #[test]
+    fn a_refused_text_is_shown_harmless_and_short() {
+        let error = UserName::parse(&format!("\u{1b}[31m{}", "x".repeat(5000))).unwrap_err().to_string();
+        assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
+    }
+}

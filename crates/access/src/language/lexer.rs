@@ -227,3 +227,62 @@ pub(crate) fn is_word(text: &str) -> bool {
     let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     starts && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Token, Tokens, quoted};
+
+    fn tokens(text: &str) -> Vec<Token> {
+        let mut tokens = Tokens::of(text).unwrap();
+        std::iter::from_fn(|| tokens.next()).collect()
+    }
+
+    #[test]
+    fn words_texts_and_signs_are_told_apart() {
+        assert_eq!(
+            tokens(r#" a.b_1 ["x y"] != `raw\` "#),
+            [
+                Token::Word("a".into()),
+                Token::Sign("."),
+                Token::Word("b_1".into()),
+                Token::Sign("["),
+                Token::Text("x y".into()),
+                Token::Sign("]"),
+                Token::Sign("!="),
+                Token::Text("raw\\".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn backslashes_escape_what_needs_it_and_stay_elsewhere() {
+        assert_eq!(tokens(r#""a\"b\\c\n\d+""#), [Token::Text("a\"b\\c\n\\d+".into())]);
+    }
+
+    #[test]
+    fn what_is_no_token_is_named_with_its_place() {
+        for (text, message) in [
+            ("a & b", "unexpected \"&\" at byte 2"),
+            ("\"open", "the text that starts at byte 0 has no closing quote"),
+            ("a = b", "unexpected \"=\" at byte 2"),
+            ("1a", "unexpected \"1\" at byte 0"),
+        ] {
+            assert_eq!(Tokens::of(text).err().unwrap().to_string(), message);
+        }
+        assert!(Tokens::of(&"a ".repeat(10_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn quoting_reads_back(text in "\\PC{0,40}|[\"\\\\\n\t\r\\x00-\\x1f]{0,10}") {
+            prop_assert_eq!(tokens(&quoted(&text)), vec![Token::Text(text)]);
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}|[\"`\\\\a.()!=&|,\\[\\] \n]{0,60}") {
+            let _ = Tokens::of(&text);
+        }
+    }
+}

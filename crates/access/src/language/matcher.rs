@@ -144,3 +144,75 @@ fn glob(pieces: &[Box<str>], text: &str) -> bool {
     }
     rest.ends_with(&**last)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Fit, Matcher, bounded_regex};
+
+    #[test]
+    fn literals_globs_and_expressions() {
+        for (pattern, text, fits) in [
+            ("prod", "prod", true),
+            ("prod", "production", false),
+            ("prod", "Prod", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("prod-*", "prod-1", true),
+            ("prod-*", "prod-", true),
+            ("prod-*", "dev-prod-1", false),
+            ("*-prod", "eu-prod", true),
+            ("a*b*c", "a--b--c", true),
+            ("a*b*c", "a--c--b", false),
+            ("a*a", "a", false),
+            ("a**b", "ab", true),
+            ("a.c", "abc", false),
+            ("^prod|dev$", "prod-1", true),
+            ("^(prod|dev)$", "dev", true),
+            ("^(prod|dev)$", "development", false),
+            ("^.*$", "", true),
+            ("^env", "^env", true),
+            ("env$", "env$", true),
+            ("", "", true),
+        ] {
+            assert_eq!(Matcher::of(pattern).fits(text), Fit::of(fits), "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_does_not_compile_is_neither_yes_nor_no() {
+        for pattern in ["^($", "^(?P<x$", "^\\p{Nope}$", "^((((a{100}){100}){100}){100})$"] {
+            assert_eq!(Matcher::of(pattern).fits("a"), Fit::Unknown, "{pattern}");
+        }
+        assert!(bounded_regex(&"a".repeat(1025)).is_err());
+        assert!(bounded_regex(&format!("{}a{}", "(".repeat(100), ")".repeat(100))).is_err());
+    }
+
+    #[test]
+    fn unknown_stays_unknown_unless_the_rest_decides() {
+        assert_eq!(Fit::Unknown.and(Fit::Yes), Fit::Unknown);
+        assert_eq!(Fit::Unknown.and(Fit::No), Fit::No);
+        assert_eq!(Fit::Unknown.or(Fit::No), Fit::Unknown);
+        assert_eq!(Fit::Unknown.or(Fit::Yes), Fit::Yes);
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_fits_as_its_expression_does(pattern in "[ab*.]{1,8}", text in "[ab.]{0,10}") {
+            let expression: String = pattern
+                .split('*')
+                .map(regex::escape)
+                .collect::<Vec<_>>()
+                .join("(?s:.*)");
+            let expected = regex::Regex::new(&format!("^{expression}$")).unwrap().is_match(&text);
+            prop_assert_eq!(Matcher::of(&pattern).fits(&text), Fit::of(expected));
+        }
+
+        #[test]
+        fn no_pattern_panics(pattern in "\\PC{0,60}", text in "\\PC{0,60}") {
+            let _ = Matcher::of(&pattern).fits(&text);
+            let _ = Matcher::of(&format!("^{pattern}$")).fits(&text);
+        }
+    }
+}

@@ -226,3 +226,154 @@ fn labels_matching<'a>(matcher: &Matcher, facts: &Facts<'a>) -> Vec<Cow<'a, str>
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::{Facts, Predicate};
+    use crate::names::{RoleName, Traits};
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn with_facts<T>(check: impl Fn(&Facts<'_>) -> T) -> T {
+        let labels = map(&[("env", "prod"), ("team", "blue"), ("project-a", "a"), ("project-b", "b")]);
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let traits = Traits::from([
+            ("team".to_owned(), owned(&["blue", "green"])),
+            ("projects".to_owned(), owned(&["a", "b", "c"])),
+            ("emails".to_owned(), owned(&["alice@example.com"])),
+        ]);
+        let roles = [RoleName::parse("access").unwrap()];
+        let participants = owned(&["alice", "bob"]);
+        check(&Facts {
+            user: "alice",
+            roles: &roles,
+            traits: &traits,
+            name: Some("thing"),
+            labels: Some(&labels),
+            participants: &participants,
+        })
+    }
+
+    #[test]
+    fn label_expressions_hold_or_not() {
+        for (text, expected) in [
+            (r#"labels["env"] == "prod""#, true),
+            (r#"labels.env == "prod""#, true),
+            (r#"labels["env"] != "prod""#, false),
+            (r#"labels["missing"] == """#, true),
+            (r#"labels["env"] == "prod" && labels["team"] == "red""#, false),
+            (r#"labels["env"] == "prod" || labels["team"] == "red""#, true),
+            (r#"!(labels["env"] == "prod")"#, false),
+            (r#"!contains(user.spec.traits["team"], "red")"#, true),
+            (r#"contains(user.spec.traits["team"], labels["team"])"#, true),
+            (r#"contains(user.spec.traits.team, labels["env"])"#, false),
+            (r#"contains(user.spec.traits["none"], labels["team"])"#, false),
+            (r#"contains_any(user.spec.traits["projects"], labels_matching("project-*"))"#, true),
+            (r#"contains_all(user.spec.traits["projects"], labels_matching("project-*"))"#, true),
+            (r#"contains_all(user.spec.traits["projects"], labels_matching("none-*"))"#, false),
+            (r#"contains_all(user.spec.traits["team"], labels_matching("project-*"))"#, false),
+            (r#"contains(labels_matching("^project-[ab]$"), "b")"#, true),
+            (r#"regexp.match(labels["team"], "^bl\w+$")"#, true),
+            (r#"regexp.match(user.spec.traits["team"], "^r")"#, false),
+            (r#"contains(regexp.replace(user.spec.traits["projects"], "^(.)$", "p-$1"), "p-a")"#, true),
+            (r#"contains(email.local(user.spec.traits["emails"]), user.metadata.name)"#, true),
+            (r#"contains(strings.upper(labels["team"]), "BLUE")"#, true),
+            (r#"contains(strings.lower("BLUE"), labels["team"])"#, true),
+            (r#"contains(set("a", labels["env"]), "prod")"#, true),
+            (r#"contains(user.spec.roles, "access")"#, true),
+            (r#"is_empty(user.spec.traits["none"])"#, true),
+            (r#"set("a","b") == set("b","a")"#, true),
+            ("true && !false", true),
+            (r#"(true || false) && labels["env"] == "dev""#, false),
+            (r#"true || false && false"#, true),
+        ] {
+            let predicate = Predicate::for_labels(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(with_facts(|facts| predicate.holds(facts)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn rule_conditions_read_users_resources_and_sessions() {
+        for (text, expected) in [
+            ("contains(session.participants, user.metadata.name)", true),
+            (r#"equals(resource.metadata.labels["env"], "prod")"#, true),
+            (r#"resource.metadata.labels["env"] == "dev""#, false),
+            (r#"equals(resource.metadata.name, "thing")"#, true),
+            (r#"contains(user.spec.traits["team"], "green")"#, true),
+        ] {
+            let predicate = Predicate::for_rule(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(with_facts(|facts| predicate.holds(facts)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_empty_and_fits_nothing() {
+        let facts = Facts {
+            user: "alice",
+            roles: &[],
+            traits: &Traits::new(),
+            name: None,
+            labels: None,
+            participants: &[],
+        };
+        for text in [
+            "contains(session.participants, user.metadata.name)",
+            r#"resource.metadata.labels["env"] == "prod""#,
+            r#"contains(user.spec.traits["team"], "green")"#,
+            r#"contains(user.spec.traits["team"], resource.metadata.labels["team"])"#,
+        ] {
+            assert!(!Predicate::for_rule(text).unwrap().holds(&facts), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_say_what_was_expected() {
+        for (text, part) in [
+            ("", "expected a name, found the end"),
+            ("labels", "`labels` is not known here"),
+            ("labels[env]", "expected a key in double quotes, found `env`"),
+            (r#""prod""#, "expected a condition, found a text"),
+            (r#"labels["a"] == "#, "found the end"),
+            (r#"labels["a"] == "b" == "c""#, "expected the end, found `==`"),
+            (r#"labels["a"] = "b""#, "unexpected \"=\""),
+            (r#"contains("a")"#, "contains does not take 1 arguments"),
+            (r#"contains(user.spec.traits["a"], "b", "c")"#, "contains does not take 3 arguments"),
+            (r#"contains(user.spec.traits["a"], user.spec.traits["b"])"#, "the item must be a text, found a list"),
+            (r#"user.spec.traits["a"] == "b""#, "use contains(list, text)"),
+            (r#"regexp.match(labels["a"], labels["b"])"#, "must be written out in quotes"),
+            (r#"regexp.match(labels["a"], "(")"#, "is not accepted"),
+            (r#"nope("a")"#, "the function nope is not known"),
+            (r#"resource.metadata.name == "x""#, "is not known here"),
+            ("true == false", "conditions are not compared"),
+            ("(true", "expected `)`"),
+        ] {
+            let error = Predicate::for_labels(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = format!("{}true{}", "(".repeat(5000), ")".repeat(3));
+        assert!(Predicate::for_labels(&deep).is_err());
+        assert!(Predicate::for_labels(&format!("{}true", "!".repeat(5000))).is_err());
+        let wide = vec!["true"; 1000].join(" && ");
+        assert!(Predicate::for_labels(&wide).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,80}|(labels|contains|\\(|\\)|\\[|\\]|\"a\"|==|&&|\\|\\||!|\\.| |,){0,30}") {
+            if let Ok(predicate) = Predicate::for_labels(&text) {
+                let _ = with_facts(|facts| predicate.holds(facts));
+            }
+            let _ = Predicate::for_rule(&text);
+        }
+    }
+}

@@ -400,3 +400,184 @@ impl fmt::Display for Expression {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Template, local_part};
+    use crate::names::Traits;
+
+    fn traits() -> Traits {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
+        Traits::from([
+            ("aws_role_arns".to_owned(), owned(&["arn:aws:iam::123456789012:role/a", "arn:aws:iam::123456789012:role/b"])),
+            ("email".to_owned(), owned(&["alice@example.com"])),
+            ("emails".to_owned(), owned(&["Alice <alice@example.com>", "not an address", "", "bob@example.org", "alice@other.example"])),
+            ("groups".to_owned(), owned(&["dev-a", "ops-b", "dev-a", "dev-c"])),
+            ("empty".to_owned(), owned(&["", "x"])),
+            ("logins".to_owned(), owned(&["root"])),
+            ("team-name".to_owned(), owned(&["blue"])),
+            ("secret".to_owned(), owned(&["s"])),
+        ])
+    }
+
+    fn filled(text: &str) -> Vec<String> {
+        Template::parse(text).unwrap().expand(&traits())
+    }
+
+    #[test]
+    fn templates_fill_from_traits() {
+        for (text, expected) in [
+            ("plain", vec!["plain"]),
+            (" spaces stay ", vec![" spaces stay "]),
+            ("{single}", vec!["{single}"]),
+            ("", vec![""]),
+            (
+                "{{internal.aws_role_arns}}",
+                vec!["arn:aws:iam::123456789012:role/a", "arn:aws:iam::123456789012:role/b"],
+            ),
+            ("{{ internal.logins }}", vec!["root"]),
+            ("{{external.email}}", vec!["alice@example.com"]),
+            ("{{external[\"team-name\"]}}", vec!["blue"]),
+            (
+                "arn:aws:iam::123456789000:role/{{email.local(external.email)}}",
+                vec!["arn:aws:iam::123456789000:role/alice"],
+            ),
+            ("  pre-{{external.email}}-post  ", vec!["pre-alice@example.com-post"]),
+            ("{{email.local(external.emails)}}", vec!["alice", "bob"]),
+            ("{{regexp.replace(external.groups, \"^dev-(.*)$\", \"$1\")}}", vec!["a", "c"]),
+            ("{{regexp.replace(external.groups, \"^(?P<kind>[a-z]+)-(?P<n>.*)$\", \"${n}/${kind}\")}}", vec!["a/dev", "b/ops", "c/dev"]),
+            ("x{{regexp.replace(email.local(external.emails), \"^a\", \"A\")}}", vec!["xAlice"]),
+            ("{{regexp.replace(external.email, \"@.{3,}$\", \"{}\")}}", vec!["alice{}"]),
+            ("{{regexp.replace(external.email, `\\w+@`, \"\")}}", vec!["example.com"]),
+            ("{{external.empty}}", vec!["x"]),
+            ("{{external.missing}}", vec![]),
+            ("role-{{external.missing}}", vec![]),
+            ("{{internal.secret}}", vec![]),
+            ("{{email.local(external.missing)}}", vec![]),
+        ] {
+            assert_eq!(filled(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_without_a_template_are_an_error_in_the_words_of_the_original() {
+        let error = Template::parse("{{nope}}").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "\"{{nope}}\" is using template brackets '{{' or '}}', however expression does not parse, \
+             make sure the format is {{expression}}"
+        );
+        for bad in [
+            "{{}}", "{{external}}", "{{external.}}", "{{external.a.b}}", "{{external[a]}}", "{{external[\"\"]}}",
+            "{{external.a}}{{external.b}}", "{{external.a", "external.a}}", "}}{{", "a}b{{external.a}}",
+            "{{external.a}}b{c", "{ {{external.a}}", "{{external.a}} }", "{{email.domain(external.a)}}",
+            "{{email.local()}}", "{{email.local(external.a, external.b)}}", "{{email.local(\"a\")}}",
+            "{{regexp.replace(external.a, \"(\", \"\")}}", "{{regexp.replace(external.a, \"x\")}}",
+            "{{regexp.match(\"x\")}}", "{{regexp.not_match(\"x\")}}", "{{strings.upper(external.a)}}",
+            "{{external.a external.b}}", "{{external.\na}}", "{{\"text\"}}", "{{internal..a}}",
+        ] {
+            assert!(Template::parse(bad).is_err(), "{bad}");
+        }
+        let deep = format!("{{{{{}external.a{}}}}}", "email.local(".repeat(40), ")".repeat(40));
+        assert!(Template::parse(&deep).is_err());
+    }
+
+    #[test]
+    fn internal_reads_known_names_only() {
+        let unsupported = |text: &str| Template::parse(text).unwrap().unsupported_variable().map(str::to_owned);
+        assert_eq!(unsupported("{{internal.groups}}"), Some("groups".to_owned()));
+        assert_eq!(unsupported("{{email.local(internal.email)}}"), Some("email".to_owned()));
+        assert_eq!(unsupported("{{internal.aws_role_arns}}"), None);
+        assert_eq!(unsupported("{{external.groups}}"), None);
+        assert_eq!(unsupported("plain"), None);
+    }
+
+    #[test]
+    fn addresses_give_their_local_part() {
+        for (address, local) in [
+            ("alice@example.com", Some("alice")),
+            (" alice@example.com ", Some("alice")),
+            ("Alice A. <alice@example.com>", Some("alice")),
+            ("<a.b+c@example.com>", Some("a.b+c")),
+            ("\"a b\"@example.com", Some("a b")),
+            ("\"a\\\"b\"@example.com", Some("a\"b")),
+            ("alice@[127.0.0.1]", Some("alice")),
+            ("alice", None),
+            ("@example.com", None),
+            ("alice@", None),
+            ("a b@example.com", None),
+            ("a..b@example.com", None),
+            (".a@example.com", None),
+            ("a@b@example.com", None),
+            ("a@exa mple.com", None),
+            ("\"\"@example.com", None),
+            ("", None),
+            (">", None),
+        ] {
+            assert_eq!(local_part(address).as_deref(), local, "{address}");
+        }
+    }
+
+    #[test]
+    fn replacements_cannot_grow_without_end() {
+        let mut traits = Traits::new();
+        traits.insert("x".to_owned(), vec!["a".repeat(1000)]);
+        let nested = (0..20).fold("external.x".to_owned(), |inner, _| {
+            format!("regexp.replace({inner}, \"^.*$\", \"$0$0$0$0\")")
+        });
+        let template = Template::parse(&format!("{{{{{nested}}}}}")).unwrap();
+        assert_eq!(template.expand(&traits), Vec::<String>::new());
+    }
+
+    fn expression() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            "(internal|external)\\.[a-z_]{1,8}",
+            "(internal|external)\\[\"[a-z:/ .-]{1,8}\"\\]",
+        ];
+        leaf.prop_recursive(3, 8, 1, |inner| {
+            prop_oneof![
+                inner.clone().prop_map(|inner| format!("email.local({inner})")),
+                (inner, "[a-z^$(.)*]{0,6}", "[a-z$1{}]{0,6}")
+                    .prop_map(|(inner, re, with)| format!("regexp.replace({inner}, \"{re}\", \"{with}\")")),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}|[{}a-z.()\"\\[\\], ]{0,60}") {
+            if let Ok(template) = Template::parse(&text) {
+                let _ = template.expand(&traits());
+            }
+        }
+
+        #[test]
+        fn a_literal_stands_for_itself(text in "[^{}]{0,40}") {
+            let template = Template::parse(&text).unwrap();
+            prop_assert_eq!(template.expand(&traits()), vec![text.clone()]);
+            prop_assert_eq!(template.literal(), Some(text.as_str()));
+        }
+
+        #[test]
+        fn a_list_fills_one_by_one(values in proptest::collection::vec("[a-z]{1,6}", 0..6)) {
+            let traits = Traits::from([("list".to_owned(), values.clone())]);
+            let mut expected: Vec<String> = Vec::new();
+            for value in &values {
+                let text = format!("<{value}>");
+                if !expected.contains(&text) {
+                    expected.push(text);
+                }
+            }
+            prop_assert_eq!(Template::parse("<{{external.list}}>").unwrap().expand(&traits), expected);
+        }
+
+        #[test]
+        fn what_is_printed_reads_back(prefix in "[a-z:/]{0,6}", inner in expression(), suffix in "[a-z:/]{0,6}") {
+            if let Ok(template) = Template::parse(&format!("{prefix}{{{{{inner}}}}}{suffix}")) {
+                prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
+            }
+        }
+    }
+}
