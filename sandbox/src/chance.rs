@@ -59,10 +59,9 @@ pub fn s3_host_id() -> String {
 /// A UUID of version 4, the request id of the query protocol.
 pub fn uuid() -> String {
     let mut raw = bytes::<16>();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = &mut raw {
-        *version = (*version & 0x0f) | 0x40;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut raw;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
     let text = hex::encode(raw);
     let cut = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
     [cut(0..8), cut(8..12), cut(12..16), cut(16..20), cut(20..32)].join("-")

@@ -52,7 +52,9 @@ type Query = BTreeMap<String, String>;
 /// Answers one request to the federation endpoint.
 pub fn answer(world: &World, call: &Call, entry: &mut Entry) -> Response<Body> {
     entry.request_id = chance::uuid();
-    let query: Query = pairs(call.head.uri.query().unwrap_or_default()).into_iter().collect();
+    // The endpoint belongs to a web site: a plus is a space here, as in any form.
+    let text = call.head.uri.query().unwrap_or_default().replace('+', "%20");
+    let query: Query = pairs(&text).into_iter().collect();
     let action = query.get("Action").cloned().unwrap_or_default();
     entry.operation.clone_from(&action);
     let known = call.head.uri.path() == "/federation" && call.head.method == http::Method::GET;
