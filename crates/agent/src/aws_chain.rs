@@ -72,8 +72,8 @@ impl Bundle {
             Ok(pem) => pem,
             Err(source) => return Err(BundleError::Read { path, source }),
         };
-        match CertPem::parse(&pem) {
-            Ok(cert) => Ok(Self { pem: Some(pem), certs: vec![cert] }),
+        match CertPem::parse_bundle(&pem) {
+            Ok(certs) => Ok(Self { pem: Some(pem), certs }),
             Err(source) => Err(BundleError::Parse { path, source }),
         }
     }

@@ -60,7 +60,7 @@ fn lock(dir: &Path) -> Result<File, SpoolError> {
 }
 
 /// The opening events without a closing. An opening always stands before its closing.
-fn left_open(segments: &[Segment]) -> std::io::Result<Vec<Event>> {
+pub(super) fn left_open(segments: &[Segment]) -> std::io::Result<Vec<Event>> {
     let mut open: HashMap<Uuid, Vec<u8>> = HashMap::new();
     for segment in segments {
         scan::whole(segment, &mut |line| match line.kind {

@@ -41,6 +41,13 @@ impl Segment {
         }
     }
 
+    /// A device in place of a file: one that is full, or that cannot be synced.
+    #[cfg(test)]
+    pub(crate) fn special(path: &str, number: u64) -> Self {
+        let file = OpenOptions::new().append(true).read(true).open(path).unwrap();
+        Self::of(number, path.into(), file, 0)
+    }
+
     /// Appends a record with one `write`. A partial write is an error; readers skip its bytes.
     pub(crate) fn append(&self, record: &[u8]) -> io::Result<()> {
         let written = loop {
