@@ -75,7 +75,7 @@ fi
 # What follows, and the user, has no AWS key: only the agent is started with them.
 region=${AWS_REGION:-us-east-1}
 role_name=${role_arn##*/}
-user_env() { env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE AWS_REGION="$region" "$@"; }
+user_env() { env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE AWS_REGION="$region" AWS_DEFAULT_REGION="$region" "$@"; }
 
 say "A cluster: Auth Service and Proxy Service"
 cat >"$work/teleport.yaml" <<YAML
@@ -192,7 +192,7 @@ if [ -n "$once" ]; then
 fi
 say "The cluster is running. To try next, in another terminal:"
 cat <<NEXT
-  export PATH=$bin:$work/path:\$PATH TELEPORT_HOME=$TELEPORT_HOME TELEPORT_CONFIG_FILE=$TELEPORT_CONFIG_FILE AWS_REGION=$region
+  export PATH=$bin:$work/path:\$PATH TELEPORT_HOME=$TELEPORT_HOME TELEPORT_CONFIG_FILE=$TELEPORT_CONFIG_FILE AWS_REGION=$region AWS_DEFAULT_REGION=$region
 
   tsh status
   tsh aws dynamodb scan --table-name $table

@@ -220,9 +220,7 @@ impl Home {
         let text = required(&path)?;
         let damaged =
             |source: crate::error::Cause| ProfileError::Damaged { path: path.clone(), source };
-        let hosts: Result<Vec<CertPem>, _> =
-            certificates(&text).map(|one| CertPem::parse(&one)).collect();
-        let hosts = hosts.map_err(|e| damaged(e.into()))?;
+        let hosts = CertPem::parse_bundle(&text).map_err(|e| damaged(e.into()))?;
         Trust::new(profile.cluster.clone(), Vec::new(), hosts).map_err(|e| damaged(e.into()))
     }
 
@@ -314,12 +312,6 @@ impl Home {
 
 fn required(path: &Path) -> Result<String, ProfileError> {
     files::read_optional(path)?.ok_or_else(|| ProfileError::Missing { path: path.to_owned() })
-}
-
-/// Splits a PEM bundle into texts of one certificate each.
-fn certificates(bundle: &str) -> impl Iterator<Item = String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    bundle.split_inclusive(END).filter(|part| part.ends_with(END)).map(str::to_owned)
 }
 
 /// A name as one path segment: no separators, no leading dot.

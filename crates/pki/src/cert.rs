@@ -17,6 +17,7 @@ use crate::pem;
 /// The most certificates that one text may hold, and the most bytes: both far above what a chain or a bundle needs.
 const MAX_CERTIFICATES: usize = 32;
 const MAX_TEXT: usize = 1024 * 1024;
+const MAX_BUNDLE: usize = 4 * 1024 * 1024;
 
 /// One certificate or a chain of them, leaf first, as PEM that is known to parse.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,18 @@ impl CertPem {
         let mut found = found.into_iter();
         let leaf = found.next().ok_or(CertError::NotPem)?;
         Ok(Self::assemble(leaf, found.collect()))
+    }
+
+    /// Reads a bundle of authorities, such as a system's own: each certificate by itself, and what is no X.509
+    /// certificate of today left out. Up to 4 MiB of text.
+    pub fn parse_bundle(text: &str) -> Result<Vec<Self>, CertError> {
+        if text.len() > MAX_BUNDLE {
+            return Err(CertError::TooLarge);
+        }
+        let sections = CertificateDer::pem_slice_iter(text.as_bytes());
+        let found: Vec<Self> =
+            sections.filter_map(|section| Self::from_der(&section.ok()?).ok()).collect();
+        if found.is_empty() { Err(CertError::NotPem) } else { Ok(found) }
     }
 
     /// Wraps one certificate in DER.

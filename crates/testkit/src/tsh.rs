@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use totp_rs::{Algorithm, TOTP};
+use totp_rs::{Algorithm, Totp};
 
 use crate::cluster::clean;
 use crate::places;
@@ -59,7 +59,7 @@ pub fn code_at(secret: &str, seconds: u64) -> String {
     totp(bytes).generate(seconds).to_string()
 }
 
-fn totp(secret: totp_rs::Secret) -> TOTP {
+fn totp(secret: totp_rs::Secret) -> Totp {
     totp_rs::Builder::new().with_algorithm(Algorithm::SHA1).with_secret(secret).build().unwrap()
 }
 
@@ -105,7 +105,7 @@ impl Tsh {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean(places::binary("tsh"));
         command.args(arguments).env("HOME", &self.home).current_dir(&self.home);
-        command.env("AWS_REGION", "us-east-1");
+        command.env("AWS_REGION", "us-east-1").env("AWS_DEFAULT_REGION", "us-east-1");
         command
     }
 
