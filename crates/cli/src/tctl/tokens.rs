@@ -359,7 +359,7 @@ mod tests {
         let now = std::time::UNIX_EPOCH + Duration::from_secs(1_704_103_200 - 1_799);
         insta::assert_snapshot!(text(&tokens, now), @r"
         Token              Type  Labels  Expiry Time (UTC)
-        -----------------  ----  ------  -------------------------------
+        -----------------  ----  ------  ----------------------------
         *************name  App           01 Jan 24 10:00 UTC (29m59s)
         ***d               App           never
         ");

@@ -23,7 +23,7 @@ pub struct UsersArgs {
 #[derive(Debug, Subcommand)]
 enum UsersCommand {
     /// Make a user and an invite link
-    Add(AddArgs),
+    Add(Box<AddArgs>),
     /// List users
     Ls(LsArgs),
     /// Remove users

@@ -36,7 +36,7 @@ pub struct AwsArgs {
 /// When no AWS app is meant or the command cannot be run; the command's own exit code is passed on.
 pub async fn run(args: &AwsArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
     let login = context.valid_login()?;
-    let session = session(context, &login, args.app.as_deref(), output).await?;
+    let session = Box::pin(session(context, &login, args.app.as_deref(), output)).await?;
     let door = if args.endpoint_url || needs_endpoint_url(&args.command) {
         Door::EndpointUrl
     } else {

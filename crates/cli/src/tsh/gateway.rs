@@ -15,12 +15,14 @@ use super::context::{Context, Login};
 use super::local_proxy::{
     Desk, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
 };
-use crate::edge;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
+use crate::{edge, moment};
 
 /// How long before its end a session is renewed, at most.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// Below this, the time to renew has come.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// Pause after a renewal that failed.
 const RETRY: Duration = Duration::from_secs(20);
 
@@ -152,6 +154,13 @@ struct Renewer {
     credential: Arc<LiveCredential>,
 }
 
+/// Whether the user has been told of the trouble that lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Trouble,
+}
+
 /// What a try to renew came to.
 enum Renewal {
     /// There is a new session.
@@ -165,39 +174,50 @@ enum Renewal {
 impl Renewer {
     async fn run(&self) {
         let mut output = Output::of_process();
-        let mut is_told = false;
+        let mut told = Told::Nothing;
+        let mut margin = self.margin();
         loop {
-            let now = (self.context.now)();
-            let left = self.state.expires().duration_since(now).unwrap_or_default();
-            let wait = left.saturating_sub(RENEW_BEFORE.min(left / 5));
-            // Woken at least each minute, because the clock may jump (a laptop that slept).
-            tokio::time::sleep(wait.min(Duration::from_secs(60)).max(Duration::from_millis(200)))
-                .await;
-            if wait > Duration::from_secs(60) {
-                continue;
-            }
-            match self.renew().await {
-                Renewal::Done => is_told = false,
-                Renewal::LoginEnds(end) => {
-                    if !is_told {
-                        output.warn(format!(
-                            "the login ends at {}; run `tsh login` in another terminal to go on",
-                            crate::moment::local(end)
-                        ));
-                    }
-                    is_told = true;
-                    tokio::time::sleep(RETRY).await;
+            self.until_due(margin).await;
+            let words = match self.renew().await {
+                Renewal::Done => {
+                    told = Told::Nothing;
+                    margin = self.margin();
+                    continue;
                 }
+                Renewal::LoginEnds(end) => format!(
+                    "the login ends at {}; run `tsh login` in another terminal to go on",
+                    moment::local(end)
+                ),
                 Renewal::Later(failure) => {
-                    if !is_told {
-                        let text = failure.text().unwrap_or_default();
-                        let reason = text.trim_start_matches("ERROR: ");
-                        output.warn(format!("could not renew the app session yet: {reason}"));
-                    }
-                    is_told = true;
-                    tokio::time::sleep(RETRY).await;
+                    let text = failure.text().unwrap_or_default();
+                    let reason = text.trim_start_matches("ERROR: ");
+                    format!("could not renew the app session yet: {reason}")
                 }
+            };
+            if told == Told::Nothing {
+                output.warn(words);
             }
+            told = Told::Trouble;
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// How long before its end the session that has just begun is to be renewed.
+    fn margin(&self) -> Duration {
+        let left = moment::until(self.state.expires(), (self.context.now)());
+        RENEW_BEFORE.min(left / 5)
+    }
+
+    /// Waits until the session is to be renewed.
+    async fn until_due(&self, margin: Duration) {
+        loop {
+            let left = moment::until(self.state.expires(), (self.context.now)());
+            let wait = left.saturating_sub(margin);
+            if wait < SHORTEST {
+                return;
+            }
+            // Woken at least each minute, because the clock may jump (a laptop that slept).
+            tokio::time::sleep(wait.min(Duration::from_secs(60))).await;
         }
     }
 

@@ -62,7 +62,7 @@ async fn all(context: &Context, output: &mut Output) -> Result<(), Failure> {
 
 async fn forget(context: &Context, profile: &Profile) -> Result<(), Failure> {
     // Best effort: a cluster that cannot be told lets the sessions expire.
-    let _ = timeout(FAREWELL, end_sessions(context, profile)).await;
+    let _ = timeout(FAREWELL, Box::pin(end_sessions(context, profile))).await;
     context.home.remove(profile).map_err(profile_failure)
 }
 

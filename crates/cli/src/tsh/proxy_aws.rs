@@ -76,7 +76,7 @@ async fn run_aws(
     let format = args.format.unwrap_or(EnvFormat::Text);
     check_format(format, door)?;
     let login = context.valid_login()?;
-    let session = aws::session(context, &login, args.app.as_deref(), output).await?;
+    let session = Box::pin(aws::session(context, &login, args.app.as_deref(), output)).await?;
     let app = session.app.to_string();
     let gateway = Gateway::start(context, &login, session, (door, args.port.unwrap_or(0))).await?;
     let banner = Banner {

@@ -127,13 +127,11 @@ impl Road {
             lanes: [Lane::default(), Lane::default()],
         });
         for number in 0..shared.lanes.len() {
-            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            let (keeper, stop) = (keep(Arc::clone(&shared), number), stop.clone());
             tasks.spawn(async move {
-                if let Some(lane) = shared.lanes.get(number) {
-                    tokio::select! {
-                        () = keep(&shared, lane) => {}
-                        () = stop.cancelled() => {}
-                    }
+                tokio::select! {
+                    () = keeper => {}
+                    () = stop.cancelled() => {}
                 }
             });
         }
@@ -162,13 +160,13 @@ impl Road {
             match sender.try_send_request(request).await {
                 Ok(reply) => return Ok(reply),
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) => {
-                        request = unsent;
-                        lane.forget_closed();
-                    }
+                    Some(unsent) => request = unsent,
                     None => return Err(RoadError::Broken(error.into_error())),
                 },
             }
+            // It may take a moment until the connection that died is known to be dead.
+            lane.forget_closed();
+            tokio::task::yield_now().await;
         }
     }
 
@@ -188,17 +186,22 @@ impl std::fmt::Debug for Road {
 
 impl Lane {
     async fn sender(&self, deadline: Instant) -> Result<http2::SendRequest<Body>, RoadError> {
-        if let Some(live) = self.live() {
+        if let Some(live) = self.live()
+            && Instant::now() < deadline
+        {
             return Ok(live);
         }
         let _waiting = Counted::new(&self.waiting);
         let mut attempts = self.attempts.subscribe();
         loop {
-            if let Some(live) = self.live() {
+            if let Some(live) = self.live()
+                && Instant::now() < deadline
+            {
                 return Ok(live);
             }
             self.wanted.notify_one();
-            if timeout_at(deadline, attempts.changed()).await.is_err() {
+            if Instant::now() >= deadline || timeout_at(deadline, attempts.changed()).await.is_err()
+            {
                 return Err(RoadError::NoConnection(self.attempts.borrow().failure.clone()));
             }
         }
@@ -234,37 +237,36 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Keeps one lane: sleeps until a connection is wanted, dials until there is one or nobody waits.
-async fn keep(shared: &Shared, lane: &Lane) {
+/// Keeps one lane: sleeps until a connection is wanted, then sees to it.
+async fn keep(shared: Arc<Shared>, number: usize) {
+    let Some(lane) = shared.lanes.get(number) else { return };
     let connections = TaskTracker::new();
     loop {
         lane.wanted.notified().await;
-        let mut pause = PAUSES.0;
-        while lane.live().is_none() {
-            let route = shared.route.load_full();
-            let failure = match attempt(&route, &connections).await {
-                Ok(sender) => {
-                    // A route that was replaced meanwhile is not worth keeping.
-                    if Arc::ptr_eq(&route, &shared.route.load()) {
-                        lane.live.store(Some(Arc::new(sender)));
-                    }
-                    None
-                }
-                Err(error) => {
-                    debug!(error = %api::error::Chain(&error), "dial failed");
-                    Some(Arc::new(error))
-                }
-            };
-            let has_failed = failure.is_some();
-            lane.attempts.send_replace(Attempt { failure });
-            if has_failed {
-                if lane.waiting.load(Ordering::Relaxed) == 0 {
-                    break;
-                }
-                tokio::time::sleep(jittered(pause)).await;
-                pause = (pause * 2).min(PAUSES.1);
+        connect(&shared, lane, &connections).await;
+    }
+}
+
+/// Dials until there is a live connection or nobody waits for one.
+async fn connect(shared: &Shared, lane: &Lane, connections: &TaskTracker) {
+    let mut pause = PAUSES.0;
+    while lane.live().is_none() {
+        let route = shared.route.load_full();
+        let Err(error) = attempt(&route, lane, connections).await else {
+            // A route that was replaced meanwhile is not worth keeping.
+            if !Arc::ptr_eq(&route, &shared.route.load()) {
+                lane.live.store(None);
             }
+            lane.attempts.send_replace(Attempt::default());
+            continue;
+        };
+        debug!(error = %api::error::Chain(&error), "dial failed");
+        lane.attempts.send_replace(Attempt { failure: Some(Arc::new(error)) });
+        if lane.waiting.load(Ordering::Relaxed) == 0 {
+            return;
         }
+        tokio::time::sleep(jittered(pause)).await;
+        pause = (pause * 2).min(PAUSES.1);
     }
 }
 
@@ -274,14 +276,13 @@ fn jittered(pause: Duration) -> Duration {
     pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
-async fn attempt(
-    route: &Route,
-    connections: &TaskTracker,
-) -> Result<http2::SendRequest<Body>, DialError> {
-    match timeout(DIAL_DEADLINE, dial(route, connections)).await {
-        Ok(dialled) => dialled,
-        Err(_) => Err(DialError::Late { address: route.address.clone() }),
-    }
+async fn attempt(route: &Route, lane: &Lane, connections: &TaskTracker) -> Result<(), DialError> {
+    let sender = match timeout(DIAL_DEADLINE, dial(route, connections)).await {
+        Ok(dialled) => dialled?,
+        Err(_) => return Err(DialError::Late { address: route.address.clone() }),
+    };
+    lane.live.store(Some(Arc::new(sender)));
+    Ok(())
 }
 
 async fn dial(

@@ -22,3 +22,6 @@ pub use keys::{BadKeys, ThrowawayKeys};
 pub use listen::{LocalProxy, Mode, Settings, StartError};
 pub use pass_through::{NoProxy, Upstream, UpstreamError};
 pub use session::SessionState;
+
+#[cfg(test)]
+mod tests;

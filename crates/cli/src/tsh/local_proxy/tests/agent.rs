@@ -1,0 +1,137 @@
+//! A stand-in for the agent: HTTP/2 inside mutual TLS, remembering what it was sent.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use access::ClusterName;
+use access::{HostClaims, HostId, SystemRole};
+use api::wire;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use pki::tls::{self, Accept, Peers, ServerTls};
+use pki::{Clock, Credential, KeyPair, LiveCredential, Validity};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Cluster;
+use crate::edge;
+
+/// What one request was.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) uri: String,
+    pub(super) headers: HeaderMap,
+    pub(super) length: u64,
+}
+
+/// A running stand-in.
+pub(super) struct Agent {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    kill: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Agent {
+    pub(super) async fn start(cluster: &Cluster, port: u16) -> Self {
+        let now = edge::now();
+        let key = KeyPair::generate().unwrap();
+        let claims = HostClaims {
+            host_id: HostId::parse("agent-1").unwrap(),
+            cluster: ClusterName::parse("test").unwrap(),
+            system_roles: vec![SystemRole::App],
+            node_name: "agent".to_owned(),
+        };
+        let names = [wire::APP_SERVER_WILDCARD.to_owned()];
+        let validity = Validity { now, not_after: now + Duration::from_secs(3600) };
+        let cert = cluster.host.issue_host(&claims, &key.public(), &names, validity).unwrap();
+        let config = tls::server(ServerTls {
+            credential: LiveCredential::new(Credential::new(cert, key).unwrap()),
+            trust: cluster.trust(),
+            peers: Peers::Required(Accept::Users),
+            alpn: vec![wire::ALPN_APP.to_vec()],
+            clock: Clock::from(edge::now as fn() -> SystemTime),
+        });
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let agent = Self {
+            address: listener.local_addr().unwrap(),
+            seen: Arc::default(),
+            kill: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let (seen, kill, tasks) = (agent.seen.clone(), agent.kill.clone(), agent.tasks.clone());
+        let acceptor = TlsAcceptor::from(config.unwrap());
+        agent.tasks.spawn(async move {
+            loop {
+                let stream = tokio::select! {
+                    accepted = listener.accept() => accepted.unwrap().0,
+                    () = kill.cancelled() => return,
+                };
+                let (acceptor, seen, kill) = (acceptor.clone(), seen.clone(), kill.clone());
+                tasks.spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = service_fn(move |request| answer(request, seen.clone()));
+                    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service);
+                    tokio::select! {
+                        _ = served => {}
+                        () = kill.cancelled() => {}
+                    }
+                });
+            }
+        });
+        agent
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Drops every connection and the listener, as a killed process does.
+    pub(super) async fn kill(&self) {
+        self.kill.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Counts the body and tells it; `/big` answers with as many bytes as its query says,
+/// `/hang` with nothing.
+async fn answer(
+    request: Request<Incoming>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (parts, mut body) = request.into_parts();
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    let uri = parts.uri.to_string();
+    seen.lock().unwrap().push(Seen { uri, headers: parts.headers, length });
+    if parts.uri.path() == "/hang" {
+        std::future::pending::<()>().await;
+    }
+    let big: Option<usize> = parts.uri.query().and_then(|query| query.parse().ok());
+    let reply = match big {
+        Some(length) => Bytes::from(vec![b'x'; length]),
+        None => Bytes::from(format!("{{\"length\":{length}}}")),
+    };
+    let reply = Response::builder()
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amzn-requestid", "REAL")
+        .header("content-length", reply.len())
+        .body(Full::new(reply));
+    Ok(reply.unwrap())
+}
