@@ -123,7 +123,9 @@ pub fn refuse(protocol: Protocol, refusal: &Refusal, request_id: &str) -> Respon
         Protocol::Query => query(status, query_error(refusal, request_id), request_id),
         Protocol::Rest => {
             let mut answer = rest(status, full(rest_error(refusal, request_id)), request_id);
-            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             answer
         }
     }
@@ -140,8 +142,11 @@ fn query_error(refusal: &Refusal, request_id: &str) -> String {
 }
 
 fn rest_error(refusal: &Refusal, request_id: &str) -> String {
-    let details: String =
-        refusal.details.iter().map(|(name, value)| format!("<{name}>{}</{name}>", escape(value))).collect();
+    let details: String = refusal
+        .details
+        .iter()
+        .map(|(name, value)| format!("<{name}>{}</{name}>", escape(value)))
+        .collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>{details}\
          <RequestId>{request_id}</RequestId><HostId>{}</HostId></Error>",
@@ -178,18 +183,28 @@ mod tests {
 
     #[test]
     fn json_errors_are_worded_as_dynamodb_words_them() {
-        let refusal = Refusal::new(400, "UnrecognizedClientException", "The security token included in the request is invalid.");
+        let refusal = Refusal::new(
+            400,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        );
         assert_eq!(
             json_error(&refusal),
             r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token included in the request is invalid."}"#
         );
         let bare = Refusal::new(400, "UnknownOperationException", "");
-        assert_eq!(json_error(&bare), r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#);
+        assert_eq!(
+            json_error(&bare),
+            r#"{"__type":"com.amazon.coral.service#UnknownOperationException"}"#
+        );
     }
 
     #[test]
     fn crc_is_of_the_body() {
         let answer = json(StatusCode::OK, r#"{"TableNames":[]}"#.to_owned(), "ID");
-        assert_eq!(answer.headers()["x-amz-crc32"], crc32fast::hash(br#"{"TableNames":[]}"#).to_string());
+        assert_eq!(
+            answer.headers()["x-amz-crc32"],
+            crc32fast::hash(br#"{"TableNames":[]}"#).to_string()
+        );
     }
 }

@@ -26,7 +26,9 @@ type Outcome = Result<Value, (StatusCode, String)>;
 pub async fn answer(world: &World, head: &http::request::Parts, body: Incoming) -> Response<Body> {
     let body = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return show(Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large".to_owned()))),
+        Err(_) => {
+            return show(Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large".to_owned())));
+        }
     };
     let action = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     show(match (&head.method, action) {
@@ -59,12 +61,15 @@ fn show(outcome: Outcome) -> Response<Body> {
     };
     let mut answer = Response::new(full(format!("{value}\n")));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     answer
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Outcome {
-    serde_json::to_value(value).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    serde_json::to_value(value)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
@@ -73,21 +78,30 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, S
 
 fn since(head: &http::request::Parts) -> u64 {
     let query = pairs(head.uri.query().unwrap_or_default());
-    query.iter().find(|(name, _)| name == "since").and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+    query
+        .iter()
+        .find(|(name, _)| name == "since")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Every secret key and session token ever given out, and nothing else.
 fn secrets(world: &World) -> Value {
     let all = world.keys.all();
     let keys: Vec<&str> = all.iter().map(|one| one.secret_access_key.as_str()).collect();
-    let tokens: Vec<&str> =
-        all.iter().filter_map(|one| one.session.as_ref()).map(|session| session.token.as_str()).collect();
+    let tokens: Vec<&str> = all
+        .iter()
+        .filter_map(|one| one.session.as_ref())
+        .map(|session| session.token.as_str())
+        .collect();
     json!({ "secret_access_keys": keys, "session_tokens": tokens })
 }
 
 fn add_key(world: &World, body: &[u8]) -> Outcome {
     let principal: Principal = read(body)?;
-    let added = world.enrol(principal).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
+    let added = world
+        .enrol(principal)
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
     Ok(json!({ "access_key_id": added.access_key_id }))
 }
 
@@ -100,7 +114,11 @@ fn add_role(world: &World, role: Role) -> Outcome {
 
 fn remove_role(world: &World, head: &http::request::Parts) -> Outcome {
     let query = pairs(head.uri.query().unwrap_or_default());
-    let arn = query.iter().find(|(name, _)| name == "arn").map(|(_, value)| value.as_str()).unwrap_or_default();
+    let arn = query
+        .iter()
+        .find(|(name, _)| name == "arn")
+        .map(|(_, value)| value.as_str())
+        .unwrap_or_default();
     if world.roles.remove(arn) {
         Ok(json!({ "removed": arn }))
     } else {

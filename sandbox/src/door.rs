@@ -2,6 +2,7 @@
 //! was ordered for it, and what is written down about it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -43,7 +44,10 @@ pub async fn answer(world: &World, request: Request<Incoming>) -> Response<Body>
     let mut entry = begin(&head);
     let Some(endpoint) = Endpoint::of(&entry.host, &world.hosts) else {
         entry.code = "UnknownEndpoint".to_owned();
-        let text = format!("`{}` is neither an endpoint of AWS that is served here nor this machine", entry.host);
+        let text = format!(
+            "`{}` is neither an endpoint of AWS that is served here nor this machine",
+            entry.host
+        );
         let refusal = Refusal::new(421, "UnknownEndpoint", text);
         return finish(world, entry, refuse(Protocol::Json, &refusal, &chance::uuid()));
     };
@@ -57,12 +61,20 @@ pub async fn answer(world: &World, request: Request<Incoming>) -> Response<Body>
         Some("signin") => federation::answer(world, &call, &mut entry),
         Some(other) => {
             entry.code = "UnknownService".to_owned();
-            let refusal = Refusal::new(404, "UnknownService", format!("`{other}` is not a service that is known here"));
+            let refusal = Refusal::new(
+                404,
+                "UnknownService",
+                format!("`{other}` is not a service that is known here"),
+            );
             refuse(Protocol::Json, &refusal, &chance::uuid())
         }
         None => {
             entry.code = "MissingAuthenticationTokenException".to_owned();
-            let refusal = Refusal::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+            let refusal = Refusal::new(
+                403,
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            );
             refuse(Protocol::Json, &refusal, &chance::uuid())
         }
     };
@@ -107,7 +119,9 @@ fn service_of(endpoint: &Endpoint, head: &http::request::Parts) -> Option<String
     if head.headers.contains_key("x-amz-target") {
         return Some("dynamodb".to_owned());
     }
-    let form = facts.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let form = facts
+        .header("content-type")
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     if form || facts.parameter("Action").is_some() {
         return Some("sts".to_owned());
     }
@@ -121,7 +135,8 @@ pub fn let_in(
     (endpoint, payload, protocol): (&Endpoint, Payload<'_>, Protocol),
     entry: &mut Entry,
 ) -> Result<Verified, Refusal> {
-    let expected = Expected { service: Some(entry.service.clone()), region: endpoint.region.clone() };
+    let expected =
+        Expected { service: Some(entry.service.clone()), region: endpoint.region.clone() };
     match check(facts, &expected, payload, &world.keys, world.now()) {
         Ok(verified) => {
             let principal = &verified.principal;
@@ -129,7 +144,8 @@ pub fn let_in(
             entry.account.clone_from(&principal.account);
             entry.access_key_id.clone_from(&principal.access_key_id);
             entry.principal.clone_from(&principal.arn);
-            entry.session_name = principal.session.as_ref().map(|session| session.name.clone()).unwrap_or_default();
+            entry.session_name =
+                principal.session.as_ref().map(|session| session.name.clone()).unwrap_or_default();
             Ok(verified)
         }
         Err(fault) => {
@@ -191,12 +207,16 @@ pub fn mark(mut answer: Response<Body>, cut: Option<Cut>) -> Response<Body> {
     answer
 }
 
+const FLUSH: Duration = Duration::from_millis(20);
+
 fn cut(body: Body, bytes: u64) -> Body {
     let left = usize::try_from(bytes).unwrap_or(usize::MAX);
     let frames = futures_util::stream::unfold((Some(body), left), |(body, left)| async move {
         let mut body = body?;
         let broken = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut on request");
         if left == 0 {
+            // What came before has to be on its way first, or it would be dropped with the rest.
+            tokio::time::sleep(FLUSH).await;
             return Some((Err(broken()), (None, 0)));
         }
         let frame = body.frame().await?;

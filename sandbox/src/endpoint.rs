@@ -30,7 +30,7 @@ impl Endpoint {
             let labels: Vec<&str> = rest.split('.').collect();
             return of_aws(&labels);
         }
-        if is_this_machine(&name) || extra.iter().any(|allowed| *allowed == name) {
+        if is_this_machine(&name) || extra.contains(&name) {
             return Some(Self::default());
         }
         let base = ["localhost"].into_iter().chain(extra.iter().map(String::as_str));
@@ -62,9 +62,8 @@ fn of_aws(labels: &[&str]) -> Option<Endpoint> {
         ..Endpoint::default()
     };
     match labels {
-        ["dynamodb" | "dynamodb-fips", region] | ["streams" | "streams-fips", "dynamodb", region] => {
-            Some(named("dynamodb", region))
-        }
+        ["dynamodb" | "dynamodb-fips", region]
+        | ["streams" | "streams-fips", "dynamodb", region] => Some(named("dynamodb", region)),
         ["streams-dynamodb" | "streams-dynamodb-fips", region] => Some(named("dynamodb", region)),
         [account, "ddb" | "streams-ddb" | "ddb-fips", region] => {
             let account = Some((*account).to_owned());
@@ -75,8 +74,11 @@ fn of_aws(labels: &[&str]) -> Option<Endpoint> {
         ["signin"] => Some(Endpoint { service: Some("signin".to_owned()), ..Endpoint::default() }),
         [region, "signin"] => Some(named("signin", region)),
         ["s3"] => Some(named("s3", "us-east-1")),
-        ["s3" | "s3-fips", region] | ["s3" | "s3-fips", "dualstack", region] => Some(named("s3", region)),
-        [bucket @ .., "s3" | "s3-fips", "dualstack", region] | [bucket @ .., "s3" | "s3-fips", region] => {
+        ["s3" | "s3-fips", region] | ["s3" | "s3-fips", "dualstack", region] => {
+            Some(named("s3", region))
+        }
+        [bucket @ .., "s3" | "s3-fips", "dualstack", region]
+        | [bucket @ .., "s3" | "s3-fips", region] => {
             let bucket = Some(bucket.join("."));
             Some(Endpoint { bucket, ..named("s3", region) })
         }
@@ -127,7 +129,13 @@ mod tests {
 
     #[test]
     fn other_names_are_not_served() {
-        for host in ["evil-amazonaws.com.example.org", "example.org", "", "dynamodb.us-east-1.amazonaws.com.evil", "ec2.us-east-1.amazonaws.com"] {
+        for host in [
+            "evil-amazonaws.com.example.org",
+            "example.org",
+            "",
+            "dynamodb.us-east-1.amazonaws.com.evil",
+            "ec2.us-east-1.amazonaws.com",
+        ] {
             assert_eq!(read(host), None, "{host}");
         }
     }

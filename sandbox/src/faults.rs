@@ -93,8 +93,13 @@ impl Faults {
         if plan.times == Some(0) {
             return Verdict::default();
         }
-        let refusal = plan.refuse.as_ref().filter(|refused| matches(refused, operation)).map(refusal_of);
-        let verdict = Verdict { delay: Duration::from_millis(plan.delay_ms), refusal, cut: plan.cut_after_bytes };
+        let refusal =
+            plan.refuse.as_ref().filter(|refused| matches(refused, operation)).map(refusal_of);
+        let verdict = Verdict {
+            delay: Duration::from_millis(plan.delay_ms),
+            refusal,
+            cut: plan.cut_after_bytes,
+        };
         if let Some(times) = plan.times.as_mut().filter(|_| verdict != Verdict::default()) {
             *times -= 1;
         }
@@ -117,13 +122,18 @@ fn refusal_of(refused: &Refused) -> Refusal {
         "ServiceUnavailable" | "SlowDown" => 503,
         _ => 400,
     });
-    let message = refused.message.clone().unwrap_or_else(|| "refused on request of the test".to_owned());
+    let message =
+        refused.message.clone().unwrap_or_else(|| "refused on request of the test".to_owned());
     Refusal::new(status, &refused.code, message)
 }
 
 fn throttled(protocol: Protocol) -> Refusal {
     match protocol {
-        Protocol::Json => Refusal::new(400, "ThrottlingException", "Rate of requests exceeds the allowed throughput."),
+        Protocol::Json => Refusal::new(
+            400,
+            "ThrottlingException",
+            "Rate of requests exceeds the allowed throughput.",
+        ),
         Protocol::Query => Refusal::new(400, "Throttling", "Rate exceeded"),
         Protocol::Rest => Refusal::new(503, "SlowDown", "Please reduce your request rate."),
     }
@@ -137,14 +147,24 @@ mod tests {
     fn throttle_counts_down() {
         let faults = Faults::default();
         faults.set(Plan { throttle: 2, ..Plan::default() });
-        let codes: Vec<_> = (0..3).map(|_| faults.judge("Query", Protocol::Json).refusal.map(|one| one.code)).collect();
-        assert_eq!(codes, [Some("ThrottlingException".to_owned()), Some("ThrottlingException".to_owned()), None]);
+        let codes: Vec<_> = (0..3)
+            .map(|_| faults.judge("Query", Protocol::Json).refusal.map(|one| one.code))
+            .collect();
+        assert_eq!(
+            codes,
+            [Some("ThrottlingException".to_owned()), Some("ThrottlingException".to_owned()), None]
+        );
     }
 
     #[test]
     fn refusal_is_of_one_operation_and_so_many_times() {
         let faults = Faults::default();
-        let refuse = Refused { operation: "PutItem".to_owned(), code: "AccessDeniedException".to_owned(), status: None, message: None };
+        let refuse = Refused {
+            operation: "PutItem".to_owned(),
+            code: "AccessDeniedException".to_owned(),
+            status: None,
+            message: None,
+        };
         faults.set(Plan { refuse: Some(refuse), times: Some(1), ..Plan::default() });
         assert_eq!(faults.judge("Query", Protocol::Json), Verdict::default());
         assert!(faults.judge("PutItem", Protocol::Json).refusal.is_some());

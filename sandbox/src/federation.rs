@@ -65,7 +65,15 @@ pub fn answer(world: &World, call: &Call, entry: &mut Entry) -> Response<Body> {
     };
     outcome.unwrap_or_else(|(status, text)| {
         entry.code = "FederationError".to_owned();
-        page(status, "text/html;charset=UTF-8", format!("<html><body><h1>{}</h1><p>{}</p></body></html>", status.as_u16(), escape(&text)))
+        page(
+            status,
+            "text/html;charset=UTF-8",
+            format!(
+                "<html><body><h1>{}</h1><p>{}</p></body></html>",
+                status.as_u16(),
+                escape(&text)
+            ),
+        )
     })
 }
 
@@ -77,11 +85,13 @@ fn bad(text: &str) -> (StatusCode, String) {
 
 fn signin_token(world: &World, query: &Query, entry: &mut Entry) -> Outcome {
     let session = query.get("Session").ok_or_else(|| bad("The Session parameter is missing"))?;
-    let handed: Handed = serde_json::from_str(session).map_err(|_| bad("The Session parameter is not valid JSON"))?;
+    let handed: Handed = serde_json::from_str(session)
+        .map_err(|_| bad("The Session parameter is not valid JSON"))?;
     let now = world.now();
     let invalid = || bad("The credentials of the session are not valid");
     let principal = world.keys.find(&handed.id).ok_or_else(invalid)?;
-    let held = principal.session.as_ref().ok_or_else(|| bad("The credentials are not temporary"))?;
+    let held =
+        principal.session.as_ref().ok_or_else(|| bad("The credentials are not temporary"))?;
     entry.access_key_id.clone_from(&principal.access_key_id);
     entry.account.clone_from(&principal.account);
     entry.principal.clone_from(&principal.arn);
@@ -117,12 +127,15 @@ fn signin_token(world: &World, query: &Query, entry: &mut Entry) -> Outcome {
 }
 
 fn login(world: &World, query: &Query, call: &Call, entry: &mut Entry) -> Outcome {
-    let token = query.get("SigninToken").ok_or_else(|| bad("The SigninToken parameter is missing"))?;
-    let destination = query.get("Destination").ok_or_else(|| bad("The Destination parameter is missing"))?;
+    let token =
+        query.get("SigninToken").ok_or_else(|| bad("The SigninToken parameter is missing"))?;
+    let destination =
+        query.get("Destination").ok_or_else(|| bad("The Destination parameter is missing"))?;
     if !is_console(destination) {
         return Err(bad("The Destination is not an address of the console"));
     }
-    let found = world.desk.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+    let found =
+        world.desk.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
     let ticket = found
         .filter(|ticket| ticket.until > world.now())
         .ok_or_else(|| bad("The sign-in token is not valid, or has expired"))?;
@@ -157,9 +170,11 @@ fn login(world: &World, query: &Query, call: &Call, entry: &mut Entry) -> Outcom
 fn is_console(destination: &str) -> bool {
     let Some(rest) = destination.strip_prefix("https://") else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    ["console.aws.amazon.com", "console.amazonaws.cn", "console.amazonaws-us-gov.com"]
-        .iter()
-        .any(|console| host == *console || host.strip_suffix(console).is_some_and(|left| left.ends_with('.')))
+    ["console.aws.amazon.com", "console.amazonaws.cn", "console.amazonaws-us-gov.com"].iter().any(
+        |console| {
+            host == *console || host.strip_suffix(console).is_some_and(|left| left.ends_with('.'))
+        },
+    )
 }
 
 fn page(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {

@@ -111,14 +111,19 @@ struct Written {
 /// `AWS_SECRET_ACCESS_KEY`, or a JSON list of
 /// `{"access_key_id", "secret_access_key", "account", "arn"}`.
 pub fn read_file(path: &Path, account: &str) -> anyhow::Result<Vec<Principal>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read {}", path.display()))?;
     let written = if text.trim_start().starts_with('[') {
-        serde_json::from_str(&text).with_context(|| format!("{} is no list of keys", path.display()))?
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is no list of keys", path.display()))?
     } else {
         read_env(&text)
     };
     if written.is_empty() {
-        bail!("{} holds no key: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", path.display());
+        bail!(
+            "{} holds no key: expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            path.display()
+        );
     }
     Ok(written.into_iter().map(|key| lasting(key, account)).collect())
 }
@@ -192,7 +197,8 @@ mod tests {
     fn json_list_of_keys_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.json");
-        let text = r#"[{"access_key_id":"AKIA1","secret_access_key":"s","account":"444455556666"}]"#;
+        let text =
+            r#"[{"access_key_id":"AKIA1","secret_access_key":"s","account":"444455556666"}]"#;
         std::fs::write(&path, text).unwrap();
         assert_eq!(read_file(&path, "111122223333").unwrap()[0].account, "444455556666");
     }

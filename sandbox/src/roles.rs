@@ -49,7 +49,9 @@ pub enum BadRole {
     #[error("`{0}` is not the ARN of a role; expected arn:aws:iam::111122223333:role/NAME")]
     Arn(String),
     /// Neither `external_id=`, `max=` nor `allow=`.
-    #[error("`{0}` is not a setting of a role; expected external_id=TEXT, max=SECONDS or allow=PATTERN+PATTERN")]
+    #[error(
+        "`{0}` is not a setting of a role; expected external_id=TEXT, max=SECONDS or allow=PATTERN+PATTERN"
+    )]
     Setting(String),
 }
 
@@ -79,7 +81,13 @@ impl Role {
     /// A role without conditions.
     pub fn open(arn: &str) -> Result<Self, BadRole> {
         parts_of(arn).ok_or_else(|| BadRole::Arn(arn.to_owned()))?;
-        Ok(Self { arn: arn.to_owned(), external_id: None, max: 43_200, allow: Vec::new(), id: role_id() })
+        Ok(Self {
+            arn: arn.to_owned(),
+            external_id: None,
+            max: 43_200,
+            allow: Vec::new(),
+            id: role_id(),
+        })
     }
 
     /// Whether its sessions may do `service:Operation`.

@@ -82,12 +82,18 @@ impl Listener {
 
 type Watcher = hyper_util::server::graceful::Watcher;
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, world: Arc<World>, watcher: Watcher) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    world: Arc<World>,
+    watcher: Watcher,
+) {
     let _ = stream.set_nodelay(true);
     match tls {
         None => talk(stream, world, watcher).await,
         Some(acceptor) => {
-            let handshake = tokio::time::timeout(Duration::from_secs(10), acceptor.accept(stream)).await;
+            let handshake =
+                tokio::time::timeout(Duration::from_secs(10), acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = handshake {
                 talk(stream, world, watcher).await;
             }

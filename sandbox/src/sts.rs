@@ -39,16 +39,26 @@ pub async fn answer(world: &World, call: Call, entry: &mut Entry) -> Response<Bo
     }
 }
 
-async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Option<Cut>), Refusal> {
+async fn run(
+    world: &World,
+    call: Call,
+    entry: &mut Entry,
+) -> Result<(String, Option<Cut>), Refusal> {
     let body = Limited::new(call.body, BODY_LIMIT).collect().await;
-    let body = body.map_err(|_| Refusal::new(413, "RequestEntityTooLarge", "The request is too large, or broke off"))?;
+    let body = body.map_err(|_| {
+        Refusal::new(413, "RequestEntityTooLarge", "The request is too large, or broke off")
+    })?;
     let body = body.to_bytes();
-    let form = Form::read(call.head.uri.query().unwrap_or_default(), &String::from_utf8_lossy(&body));
+    let form =
+        Form::read(call.head.uri.query().unwrap_or_default(), &String::from_utf8_lossy(&body));
     entry.operation = form.one("Action").unwrap_or_default();
     let facts = Facts::of(&call.head, PathRule::Twice);
     let hash = sha256_hex(&body);
-    let verified = let_in(world, &facts, (&call.endpoint, Payload::Here(&hash), Protocol::Query), entry)?;
-    let action = form.one("Action").ok_or_else(|| Refusal::new(400, "MissingAction", "Could not find Action"))?;
+    let verified =
+        let_in(world, &facts, (&call.endpoint, Payload::Here(&hash), Protocol::Query), entry)?;
+    let action = form
+        .one("Action")
+        .ok_or_else(|| Refusal::new(400, "MissingAction", "Could not find Action"))?;
     if form.one("Version").as_deref() != Some("2011-06-15") {
         return Err(unknown(&form, &action));
     }
@@ -71,7 +81,11 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Op
 
 fn unknown(form: &Form, action: &str) -> Refusal {
     let version = form.one("Version").unwrap_or_default();
-    Refusal::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}"))
+    Refusal::new(
+        400,
+        "InvalidAction",
+        format!("Could not find operation {action} for version {version}"),
+    )
 }
 
 /// The parameters, from the query and from the body.
@@ -90,7 +104,9 @@ impl Form {
     }
 
     fn number(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        let read = |text: String| text.parse().map_err(|_| checks::malformed(&format!("`{text}` is no number")));
+        let read = |text: String| {
+            text.parse().map_err(|_| checks::malformed(&format!("`{text}` is no number")))
+        };
         self.one(name).map(read).transpose()
     }
 
@@ -105,6 +121,15 @@ struct Grant {
     principal: Principal,
     expires: Timestamp,
     assumed: Assumed,
+}
+
+/// Whom temporary keys are for.
+struct Who<'a> {
+    account: &'a str,
+    arn: &'a str,
+    user_id: &'a str,
+    role_arn: Option<&'a str>,
+    session_name: &'a str,
 }
 
 /// One call, with all that is known of it.
@@ -147,8 +172,20 @@ impl Asked<'_> {
         let session_name = wish.role_session_name.clone();
         let arn = format!("arn:{partition}:sts::{account}:assumed-role/{short}/{session_name}");
         let user_id = format!("{}:{session_name}", role.id);
-        let principal = self.temporary(account, &arn, &user_id, expires, (Some(role.arn.clone()), &session_name));
-        let source = wish.source_identity.as_ref().map(|text| format!("    <SourceIdentity>{}</SourceIdentity>\n", escape(text)));
+        let principal = self.temporary(
+            Who {
+                account,
+                arn: &arn,
+                user_id: &user_id,
+                role_arn: Some(&role.arn),
+                session_name: &session_name,
+            },
+            expires,
+        );
+        let source = wish
+            .source_identity
+            .as_ref()
+            .map(|text| format!("    <SourceIdentity>{}</SourceIdentity>\n", escape(text)));
         let who = format!(
             "    <AssumedRoleUser>\n      <Arn>{}</Arn>\n      <AssumedRoleId>{}</AssumedRoleId>\n    </AssumedRoleUser>\n",
             escape(&arn),
@@ -162,14 +199,19 @@ impl Asked<'_> {
 
     fn session_token(&self) -> Result<String, Refusal> {
         if self.caller.session.is_some() {
-            return Err(Refusal::new(403, "AccessDenied", "Cannot call GetSessionToken with session credentials"));
+            return Err(Refusal::new(
+                403,
+                "AccessDenied",
+                "Cannot call GetSessionToken with session credentials",
+            ));
         }
         let asked = self.form.number("DurationSeconds")?;
         let seconds = asked.unwrap_or(43_200);
         checks::between("durationSeconds", seconds, 900, 129_600)?;
         let expires = self.after(seconds);
         let Principal { account, arn, user_id, .. } = self.caller;
-        let principal = self.temporary(account, arn, user_id, expires, (None, ""));
+        let principal = self
+            .temporary(Who { account, arn, user_id, role_arn: None, session_name: "" }, expires);
         let assumed = Assumed {
             operation: "GetSessionToken".to_owned(),
             caller: arn.clone(),
@@ -181,7 +223,11 @@ impl Asked<'_> {
 
     fn federation_token(&self) -> Result<String, Refusal> {
         if self.caller.session.is_some() {
-            return Err(Refusal::new(403, "AccessDenied", "Cannot call GetFederationToken with session credentials"));
+            return Err(Refusal::new(
+                403,
+                "AccessDenied",
+                "Cannot call GetFederationToken with session credentials",
+            ));
         }
         let name = self.form.one("Name").unwrap_or_default();
         checks::word("name", &name, 2, 32)?;
@@ -192,7 +238,10 @@ impl Asked<'_> {
         let account = &self.caller.account;
         let arn = format!("arn:aws:sts::{account}:federated-user/{name}");
         let user_id = format!("{account}:{name}");
-        let principal = self.temporary(account, &arn, &user_id, expires, (None, &name));
+        let principal = self.temporary(
+            Who { account, arn: &arn, user_id: &user_id, role_arn: None, session_name: &name },
+            expires,
+        );
         let assumed = Assumed {
             operation: "GetFederationToken".to_owned(),
             caller: self.caller.arn.clone(),
@@ -215,22 +264,20 @@ impl Asked<'_> {
         Timestamp::from_second(end.as_second()).unwrap_or(end)
     }
 
-    fn temporary(
-        &self,
-        account: &str,
-        arn: &str,
-        user_id: &str,
-        expires: Timestamp,
-        (role_arn, name): (Option<String>, &str),
-    ) -> Principal {
-        let token = chance::session_token();
+    fn temporary(&self, who: Who<'_>, expires: Timestamp) -> Principal {
+        let session = Session {
+            token: chance::session_token(),
+            expires,
+            role_arn: who.role_arn.map(str::to_owned),
+            name: who.session_name.to_owned(),
+        };
         Principal {
             access_key_id: chance::access_key_id("ASIA"),
             secret_access_key: chance::secret(),
-            account: account.to_owned(),
-            arn: arn.to_owned(),
-            user_id: user_id.to_owned(),
-            session: Some(Session { token, expires, role_arn, name: name.to_owned() }),
+            account: who.account.to_owned(),
+            arn: who.arn.to_owned(),
+            user_id: who.user_id.to_owned(),
+            session: Some(session),
         }
     }
 
@@ -240,7 +287,8 @@ impl Asked<'_> {
             .world
             .enrol(grant.principal)
             .map_err(|error| Refusal::new(500, "InternalFailure", format!("{error:#}")))?;
-        let token = principal.session.as_ref().map(|session| session.token.as_str()).unwrap_or_default();
+        let token =
+            principal.session.as_ref().map(|session| session.token.as_str()).unwrap_or_default();
         let text = format!(
             "    <Credentials>\n      <AccessKeyId>{}</AccessKeyId>\n      <SecretAccessKey>{}</SecretAccessKey>\n      \
              <SessionToken>{token}</SessionToken>\n      <Expiration>{expiration}</Expiration>\n    </Credentials>\n",

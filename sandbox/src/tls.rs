@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -56,8 +57,10 @@ pub fn from_files(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerCo
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .with_context(|| format!("{} holds no certificate", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key).with_context(|| format!("{} holds no key", key.display()))?;
-    let key = aws_lc_rs::sign::any_supported_type(&key).context("the key is of no supported type")?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("{} holds no key", key.display()))?;
+    let key =
+        aws_lc_rs::sign::any_supported_type(&key).context("the key is of no supported type")?;
     Ok(config(Arc::new(One(Arc::new(CertifiedKey::new(chain, key))))))
 }
 
@@ -74,7 +77,8 @@ fn config(resolver: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
     // These two versions are what the provider has: it cannot refuse them.
-    let versions = builder.with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12]);
+    let versions =
+        builder.with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12]);
     let Ok(versions) = versions else { std::process::abort() };
     let mut config = versions.with_no_client_auth().with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -100,7 +104,11 @@ impl Authority {
     fn leaf(&self, name: &str) -> anyhow::Result<CertifiedKey> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_owned(), "localhost".to_owned()])?;
-        for address in [self.address, IpAddr::from([127, 0, 0, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)] {
+        for address in [
+            self.address,
+            IpAddr::from([127, 0, 0, 1]),
+            IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
+        ] {
             params.subject_alt_names.push(SanType::IpAddress(address));
         }
         params.distinguished_name.push(DnType::CommonName, "AWS stand-in");

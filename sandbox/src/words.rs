@@ -93,10 +93,8 @@ fn framework(fault: &Fault, codes: &Codes) -> Refusal {
 
 const UNSIGNED: &str = "There were headers present in the request which were not signed";
 
+/// S3's words: first for signatures that cannot even be judged.
 fn s3(fault: &Fault) -> Refusal {
-    let malformed = |text: String| {
-        Refusal::new(400, "AuthorizationHeaderMalformed", format!("The authorization header is malformed; {text}"))
-    };
     match fault {
         Fault::Missing => Refusal::new(403, "AccessDenied", "Access Denied"),
         Fault::Scheme(_) => Refusal::new(
@@ -110,59 +108,76 @@ fn s3(fault: &Fault) -> Refusal {
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string \
              parameter or the Authorization header should be specified",
         ),
-        Fault::Incomplete(texts) => malformed(texts.join(" ")),
-        Fault::Malformed(text) => malformed(text.clone()),
+        Fault::Incomplete(texts) => s3_malformed(&texts.join(" ")),
+        Fault::Malformed(text) => s3_malformed(text),
         Fault::Region { given, wanted } => {
-            malformed(format!("the region '{given}' is wrong; expecting '{wanted}'")).with("Region", wanted.clone())
+            s3_malformed(&format!("the region '{given}' is wrong; expecting '{wanted}'"))
+                .with("Region", wanted.clone())
         }
-        Fault::Service { given, .. } => malformed(format!(
+        Fault::Service { given, .. } => s3_malformed(&format!(
             "incorrect service \"{given}\". This endpoint belongs to \"s3\"."
         )),
-        Fault::Day { scope, date } => {
-            malformed(format!("Invalid credential date \"{scope}\". This date is not the same as X-Amz-Date: \"{date}\"."))
+        Fault::Day { scope, date } => s3_malformed(&format!(
+            "Invalid credential date \"{scope}\". This date is not the same as X-Amz-Date: \"{date}\"."
+        )),
+        Fault::NoPayloadHash => Refusal::new(
+            400,
+            "InvalidRequest",
+            "Missing required header for this request: x-amz-content-sha256",
+        ),
+        judged => s3_judged(judged),
+    }
+}
+
+fn s3_malformed(text: &str) -> Refusal {
+    let text = format!("The authorization header is malformed; {text}");
+    Refusal::new(400, "AuthorizationHeaderMalformed", text)
+}
+
+/// S3's words for signatures that were judged and found wanting. As AWS does it, the last of them
+/// shows the canonical request, and with it a session token if there was one.
+fn s3_judged(fault: &Fault) -> Refusal {
+    match fault {
+        Fault::UnknownKey(id) => {
+            let text = "The AWS Access Key Id you provided does not exist in our records.";
+            Refusal::new(403, "InvalidAccessKeyId", text).with("AWSAccessKeyId", id.clone())
         }
-        Fault::UnknownKey(id) => Refusal::new(
-            403,
-            "InvalidAccessKeyId",
-            "The AWS Access Key Id you provided does not exist in our records.",
-        )
-        .with("AWSAccessKeyId", id.clone()),
-        Fault::Token(_) => {
-            Refusal::new(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        Fault::Token(_) => Refusal::new(
+            400,
+            "InvalidToken",
+            "The provided token is malformed or otherwise invalid.",
+        ),
+        Fault::SessionExpired(_) => {
+            Refusal::new(400, "ExpiredToken", "The provided token has expired.")
         }
-        Fault::SessionExpired(_) => Refusal::new(400, "ExpiredToken", "The provided token has expired."),
-        Fault::TooOld { date, now, .. } | Fault::TooNew { date, now, .. } => Refusal::new(
-            403,
-            "RequestTimeTooSkewed",
-            "The difference between the request time and the current time is too large.",
-        )
-        .with("RequestTime", date.clone())
-        .with("ServerTime", now.clone())
-        .with("MaxAllowedSkewMilliseconds", "300000"),
+        Fault::TooOld { date, now, .. } | Fault::TooNew { date, now, .. } => {
+            let text = "The difference between the request time and the current time is too large.";
+            Refusal::new(403, "RequestTimeTooSkewed", text)
+                .with("RequestTime", date.clone())
+                .with("ServerTime", now.clone())
+                .with("MaxAllowedSkewMilliseconds", "300000")
+        }
         Fault::PresignedExpired(end) => {
             Refusal::new(403, "AccessDenied", "Request has expired").with("Expires", end.clone())
         }
         Fault::Unsigned(names) => {
             Refusal::new(403, "AccessDenied", UNSIGNED).with("HeadersNotSigned", names.join(", "))
         }
-        Fault::NoPayloadHash => {
-            Refusal::new(400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+        Fault::Payload { claimed, computed } => {
+            let text =
+                "The provided 'x-amz-content-sha256' header does not match what was computed.";
+            Refusal::new(400, "XAmzContentSHA256Mismatch", text)
+                .with("ClientComputedContentSHA256", claimed.clone())
+                .with("S3ComputedContentSHA256", computed.clone())
         }
-        Fault::Payload { claimed, computed } => Refusal::new(
-            400,
-            "XAmzContentSHA256Mismatch",
-            "The provided 'x-amz-content-sha256' header does not match what was computed.",
-        )
-        .with("ClientComputedContentSHA256", claimed.clone())
-        .with("S3ComputedContentSHA256", computed.clone()),
-        Fault::Mismatch(found) => Refusal::new(
-            403,
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
-        )
-        .with("AWSAccessKeyId", found.access_key_id.clone())
-        .with("StringToSign", found.string_to_sign.clone())
-        .with("SignatureProvided", found.provided.clone())
-        .with("CanonicalRequest", found.canonical_request.clone()),
+        Fault::Mismatch(found) => Refusal::new(403, "SignatureDoesNotMatch", S3_MISMATCH)
+            .with("AWSAccessKeyId", found.access_key_id.clone())
+            .with("StringToSign", found.string_to_sign.clone())
+            .with("SignatureProvided", found.provided.clone())
+            .with("CanonicalRequest", found.canonical_request.clone()),
+        other => Refusal::new(403, "AccessDenied", other.to_string()),
     }
 }
+
+const S3_MISMATCH: &str = "The request signature we calculated does not match the signature you provided. \
+    Check your key and signing method.";

@@ -52,7 +52,8 @@ impl World {
     pub fn begin(beginning: Beginning) -> anyhow::Result<Self> {
         let state = beginning.state;
         if let Some(dir) = &state {
-            std::fs::create_dir_all(dir).with_context(|| format!("could not make {}", dir.display()))?;
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("could not make {}", dir.display()))?;
         }
         let under = |name: &str| state.as_ref().map(|dir| dir.join(name));
         let world = Self {
@@ -88,7 +89,8 @@ impl World {
     }
 
     fn remember(&self, ledger: &Path) -> anyhow::Result<()> {
-        let text = std::fs::read_to_string(ledger).with_context(|| format!("could not read {}", ledger.display()))?;
+        let text = std::fs::read_to_string(ledger)
+            .with_context(|| format!("could not read {}", ledger.display()))?;
         for line in text.lines().filter(|line| !line.is_empty()) {
             // The last line may have been cut by a kill.
             if let Ok(principal) = serde_json::from_str(line) {
@@ -108,5 +110,6 @@ fn append(path: &Path, line: &str) -> anyhow::Result<()> {
         .mode(0o600)
         .open(path)
         .with_context(|| format!("could not open {}", path.display()))?;
-    file.write_all(format!("{line}\n").as_bytes()).with_context(|| format!("could not write {}", path.display()))
+    file.write_all(format!("{line}\n").as_bytes())
+        .with_context(|| format!("could not write {}", path.display()))
 }

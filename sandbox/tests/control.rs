@@ -15,11 +15,18 @@ async fn answers_of_dynamodb_carry_request_id_and_crc() {
     let id = reply.headers["x-amzn-requestid"].to_str().unwrap();
     assert_eq!(id.len(), 52);
     assert!(id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
-    let refused = sandbox.dynamodb(&sandbox.caller(), "DescribeTable", r#"{"TableName":"nothere"}"#).await;
+    let refused =
+        sandbox.dynamodb(&sandbox.caller(), "DescribeTable", r#"{"TableName":"nothere"}"#).await;
     assert_eq!(refused.headers["x-amz-crc32"], crc32fast::hash(&refused.body).to_string());
     assert_eq!(refused.code(), "ResourceNotFoundException");
-    assert_eq!(sandbox.dynamodb(&sandbox.caller(), "Nonsense", "{}").await.code(), "UnknownOperationException");
-    assert_eq!(sandbox.dynamodb(&sandbox.caller(), "ListTables", "{").await.code(), "SerializationException");
+    assert_eq!(
+        sandbox.dynamodb(&sandbox.caller(), "Nonsense", "{}").await.code(),
+        "UnknownOperationException"
+    );
+    assert_eq!(
+        sandbox.dynamodb(&sandbox.caller(), "ListTables", "{").await.code(),
+        "SerializationException"
+    );
     sandbox.stop().await;
 }
 
@@ -27,7 +34,11 @@ async fn answers_of_dynamodb_carry_request_id_and_crc() {
 async fn requests_are_recorded_and_forgotten_on_reset() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log.jsonl");
-    let sandbox = Sandbox::start_with(sandbox::world::Beginning { log: Some(log.clone()), ..Default::default() }).await;
+    let sandbox = Sandbox::start_with(sandbox::world::Beginning {
+        log: Some(log.clone()),
+        ..Default::default()
+    })
+    .await;
     let session = sandbox.assume(&sandbox.caller(), "").await;
     sandbox.dynamodb(&session, "ListTables", "{}").await;
     let requests = sandbox.control(Method::GET, "requests", "").await;
@@ -41,7 +52,10 @@ async fn requests_are_recorded_and_forgotten_on_reset() {
     let secrets = sandbox.control(Method::GET, "secrets", "").await;
     let text = std::fs::read_to_string(&log).unwrap();
     assert_eq!(text.lines().count(), 2);
-    for secret in [&secrets["secret_access_keys"], &secrets["session_tokens"]].into_iter().flat_map(|list| list.as_array().unwrap()) {
+    for secret in [&secrets["secret_access_keys"], &secrets["session_tokens"]]
+        .into_iter()
+        .flat_map(|list| list.as_array().unwrap())
+    {
         assert!(!text.contains(secret.as_str().unwrap()));
         assert!(!requests.to_string().contains(secret.as_str().unwrap()));
     }
@@ -71,7 +85,10 @@ async fn faults_happen_on_request() {
     assert!(!sandbox.dynamodb(&caller, "ListTables", "{}").await.broken);
 
     sandbox.control(Method::POST, "fault", r#"{"skew_seconds": 600}"#).await;
-    assert_eq!(sandbox.dynamodb(&caller, "ListTables", "{}").await.code(), "InvalidSignatureException");
+    assert_eq!(
+        sandbox.dynamodb(&caller, "ListTables", "{}").await.code(),
+        "InvalidSignatureException"
+    );
     sandbox.control(Method::POST, "reset", "").await;
     assert_eq!(sandbox.dynamodb(&caller, "ListTables", "{}").await.status, StatusCode::OK);
     sandbox.stop().await;
@@ -85,8 +102,13 @@ async fn unknown_faults_and_actions_are_refused() {
         (Method::POST, "roles", r#"{"arn": "nonsense"}"#, StatusCode::BAD_REQUEST),
         (Method::GET, "nonsense", "", StatusCode::NOT_FOUND),
     ] {
-        let request = http::Request::builder().method(method).uri(format!("/_sandbox/{action}")).header("host", "localhost");
-        let reply = sandbox.send(request.body(bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap()).await;
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/_sandbox/{action}"))
+            .header("host", "localhost");
+        let reply = sandbox
+            .send(request.body(bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap())
+            .await;
         assert_eq!(reply.status, wanted, "{action} {body}");
     }
     sandbox.stop().await;
@@ -100,7 +122,10 @@ async fn streams_answer_under_their_own_target_only() {
     let made = sandbox.dynamodb(&caller, "CreateTable", create).await.json();
     let arn = made["TableDescription"]["LatestStreamArn"].as_str().unwrap().to_owned();
     sandbox.dynamodb(&caller, "PutItem", r#"{"TableName":"t-1","Item":{"pk":{"S":"a"}}}"#).await;
-    assert_eq!(sandbox.dynamodb(&caller, "ListStreams", "{}").await.code(), "UnknownOperationException");
+    assert_eq!(
+        sandbox.dynamodb(&caller, "ListStreams", "{}").await.code(),
+        "UnknownOperationException"
+    );
     let stream = |operation: &str, body: String| {
         let mut request = common::dynamodb_request(sandbox.address, operation, &body);
         let target = format!("DynamoDBStreams_20120810.{operation}");
@@ -110,8 +135,11 @@ async fn streams_answer_under_their_own_target_only() {
     let described = stream("DescribeStream", format!(r#"{{"StreamArn":"{arn}"}}"#)).await.json();
     assert_eq!(described["StreamDescription"]["StreamArn"], arn);
     let shard = described["StreamDescription"]["Shards"][0]["ShardId"].as_str().unwrap().to_owned();
-    let ask = format!(r#"{{"StreamArn":"{arn}","ShardId":"{shard}","ShardIteratorType":"TRIM_HORIZON"}}"#);
-    let iterator = stream("GetShardIterator", ask).await.json()["ShardIterator"].as_str().unwrap().to_owned();
+    let ask = format!(
+        r#"{{"StreamArn":"{arn}","ShardId":"{shard}","ShardIteratorType":"TRIM_HORIZON"}}"#
+    );
+    let iterator =
+        stream("GetShardIterator", ask).await.json()["ShardIterator"].as_str().unwrap().to_owned();
     let records = stream("GetRecords", format!(r#"{{"ShardIterator":"{iterator}"}}"#)).await.json();
     assert_eq!(records["Records"][0]["dynamodb"]["NewImage"]["pk"]["S"], "a");
     assert_eq!(records["Records"][0]["awsRegion"], "us-east-1");

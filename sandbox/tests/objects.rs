@@ -25,13 +25,21 @@ async fn objects_come_back_whole_and_in_ranges() {
     assert_eq!(get.body, data);
     assert_eq!(get.headers["content-length"], "1000000");
     let head = sandbox.s3(&caller, "HEAD", "/photos/a/%C3%BC%20x", b"").await;
-    assert_eq!((head.status, head.headers["etag"].to_str().unwrap()), (StatusCode::OK, etag.as_str()));
-    let request = Request::get("/photos/a/%C3%BC%20x").header("host", sandbox.address.to_string()).header("range", "bytes=300000-600000");
+    assert_eq!(
+        (head.status, head.headers["etag"].to_str().unwrap()),
+        (StatusCode::OK, etag.as_str())
+    );
+    let request = Request::get("/photos/a/%C3%BC%20x")
+        .header("host", sandbox.address.to_string())
+        .header("range", "bytes=300000-600000");
     let part = sandbox.send(caller.sign(request.body(Bytes::new()).unwrap(), "s3")).await;
     assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.body, data[300_000..=600_000]);
     assert_eq!(part.headers["content-range"], "bytes 300000-600000/1000000");
-    assert_eq!(sandbox.s3(&caller, "DELETE", "/photos/a/%C3%BC%20x", b"").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        sandbox.s3(&caller, "DELETE", "/photos/a/%C3%BC%20x", b"").await.status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(sandbox.s3(&caller, "GET", "/photos/a/%C3%BC%20x", b"").await.code(), "NoSuchKey");
     sandbox.stop().await;
 }
@@ -40,11 +48,16 @@ async fn objects_come_back_whole_and_in_ranges() {
 async fn listings_have_pages_prefixes_and_delimiters() {
     let (sandbox, caller) = with_bucket().await;
     for key in ["a/1", "a/2", "b", "c/1", "d"] {
-        assert_eq!(sandbox.s3(&caller, "PUT", &format!("/photos/{key}"), b"x").await.status, StatusCode::OK);
+        assert_eq!(
+            sandbox.s3(&caller, "PUT", &format!("/photos/{key}"), b"x").await.status,
+            StatusCode::OK
+        );
     }
     let names = |text: &str| -> Vec<String> {
         let document = roxmltree::Document::parse(text).unwrap();
-        let nodes = document.descendants().filter(|node| ["Contents", "CommonPrefixes"].contains(&node.tag_name().name()));
+        let nodes = document
+            .descendants()
+            .filter(|node| ["Contents", "CommonPrefixes"].contains(&node.tag_name().name()));
         nodes.filter_map(|node| node.first_element_child()?.text().map(str::to_owned)).collect()
     };
     let mut seen = Vec::new();
@@ -63,7 +76,10 @@ async fn listings_have_pages_prefixes_and_delimiters() {
     let below = sandbox.s3(&caller, "GET", "/photos?list-type=2&prefix=a%2F", b"").await;
     assert_eq!(names(&below.text()), ["a/1", "a/2"]);
     assert_eq!(sandbox.s3(&caller, "DELETE", "/photos", b"").await.code(), "BucketNotEmpty");
-    assert_eq!(sandbox.s3(&caller, "GET", "/nothere?list-type=2", b"").await.code(), "NoSuchBucket");
+    assert_eq!(
+        sandbox.s3(&caller, "GET", "/nothere?list-type=2", b"").await.code(),
+        "NoSuchBucket"
+    );
     assert_eq!(sandbox.s3(&caller, "GET", "/photos?versions", b"").await.code(), "NotImplemented");
     sandbox.stop().await;
 }
@@ -77,10 +93,14 @@ async fn multipart_uploads_become_one_object() {
     let mut listed = String::new();
     for (index, part) in parts.iter().enumerate() {
         let number = index + 1;
-        let reply = sandbox.s3(&caller, "PUT", &format!("/photos/big?partNumber={number}&uploadId={id}"), part).await;
+        let reply = sandbox
+            .s3(&caller, "PUT", &format!("/photos/big?partNumber={number}&uploadId={id}"), part)
+            .await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         let etag = reply.headers["etag"].to_str().unwrap().to_owned();
-        listed.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"));
+        listed.push_str(&format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        ));
     }
     let finish = |text: &str| format!("<CompleteMultipartUpload>{text}</CompleteMultipartUpload>");
     let target = format!("/photos/big?uploadId={id}");
@@ -90,8 +110,13 @@ async fn multipart_uploads_become_one_object() {
     assert!(done.element("ETag").ends_with("-2\""), "{}", done.text());
     let get = sandbox.s3(&caller, "GET", "/photos/big", b"").await;
     assert_eq!(get.body, parts.concat());
-    assert_eq!(sandbox.s3(&caller, "POST", &target, finish(&listed).as_bytes()).await.code(), "NoSuchUpload");
-    let request = Request::get("/photos/big").header("host", sandbox.address.to_string()).header("range", "bytes=5242878-5242881");
+    assert_eq!(
+        sandbox.s3(&caller, "POST", &target, finish(&listed).as_bytes()).await.code(),
+        "NoSuchUpload"
+    );
+    let request = Request::get("/photos/big")
+        .header("host", sandbox.address.to_string())
+        .header("range", "bytes=5242878-5242881");
     let seam = sandbox.send(caller.sign(request.body(Bytes::new()).unwrap(), "s3")).await;
     assert_eq!(seam.text(), "aabb");
     sandbox.stop().await;
@@ -109,8 +134,13 @@ async fn checksums_that_do_not_fit_are_refused() {
         ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==", "BadDigest"),
         ("content-md5", "short", "InvalidDigest"),
     ] {
-        let request = Request::put("/photos/abc").header("host", sandbox.address.to_string()).header(name, value).header("content-length", 3);
-        let reply = sandbox.send(caller.sign(request.body(Bytes::from_static(b"abc")).unwrap(), "s3")).await;
+        let request = Request::put("/photos/abc")
+            .header("host", sandbox.address.to_string())
+            .header(name, value)
+            .header("content-length", 3);
+        let reply = sandbox
+            .send(caller.sign(request.body(Bytes::from_static(b"abc")).unwrap(), "s3"))
+            .await;
         assert_eq!(reply.code(), wanted, "{name}: {value}");
     }
     sandbox.stop().await;
@@ -138,7 +168,13 @@ async fn unsigned_chunks_with_a_trailer_are_taken_apart() {
         };
         let scope = sandbox::client::sign::Scope { service: "s3", region: "us-east-1" };
         let payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-        sandbox::client::sign::sign(&mut head, payload, &credentials, scope, jiff::Timestamp::now());
+        sandbox::client::sign::sign(
+            &mut head,
+            payload,
+            &credentials,
+            scope,
+            jiff::Timestamp::now(),
+        );
         let reply = sandbox.send(Request::from_parts(head, Bytes::from(body))).await;
         assert_eq!(reply.code(), wanted, "{trailer}");
     }
@@ -153,10 +189,16 @@ async fn buckets_are_bound_to_region_and_account() {
     let (sandbox, caller) = with_bucket().await;
     let elsewhere = Caller { region: "eu-west-1".to_owned(), ..caller.clone() };
     let reply = sandbox.s3(&elsewhere, "GET", "/photos?list-type=2", b"").await;
-    assert_eq!((reply.code().as_str(), reply.element("Region").as_str()), ("AuthorizationHeaderMalformed", "us-east-1"));
+    assert_eq!(
+        (reply.code().as_str(), reply.element("Region").as_str()),
+        ("AuthorizationHeaderMalformed", "us-east-1")
+    );
     assert_eq!(reply.headers["x-amz-bucket-region"], "us-east-1");
     let other = sandbox.world.enrol(sandbox::keys::generate("444455556666", "eve")).unwrap();
-    assert_eq!(sandbox.s3(&Caller::of(&other), "GET", "/photos?list-type=2", b"").await.code(), "AccessDenied");
+    assert_eq!(
+        sandbox.s3(&Caller::of(&other), "GET", "/photos?list-type=2", b"").await.code(),
+        "AccessDenied"
+    );
     let host = Request::get("/?list-type=2").header("host", "photos.s3.us-east-1.amazonaws.com");
     let reply = sandbox.send(caller.sign(host.body(Bytes::new()).unwrap(), "s3")).await;
     assert_eq!(reply.element("Name"), "photos", "{}", reply.text());

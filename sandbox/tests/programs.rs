@@ -58,16 +58,36 @@ fn awslite_talks_to_a_sandbox_over_tls() {
     assert!(running.url.starts_with("https://127.0.0.1:"));
     let lite = |args: &[&str]| running.awslite(dir.path(), args);
     let create = lite(&[
-        "dynamodb", "create-table", "--table-name", "Music", "--attribute-definitions",
-        "AttributeName=Artist,AttributeType=S", "--key-schema", "AttributeName=Artist,KeyType=HASH",
-        "--billing-mode", "PAY_PER_REQUEST",
+        "dynamodb",
+        "create-table",
+        "--table-name",
+        "Music",
+        "--attribute-definitions",
+        "AttributeName=Artist,AttributeType=S",
+        "--key-schema",
+        "AttributeName=Artist,KeyType=HASH",
+        "--billing-mode",
+        "PAY_PER_REQUEST",
     ]);
     assert!(text(&create).contains("arn:aws:dynamodb:us-east-1:111122223333:table/Music"));
-    let put = lite(&["dynamodb", "put-item", "--table-name", "Music", "--item", r#"{"Artist":{"S":"x"}}"#]);
+    let put = lite(&[
+        "dynamodb",
+        "put-item",
+        "--table-name",
+        "Music",
+        "--item",
+        r#"{"Artist":{"S":"x"}}"#,
+    ]);
     assert_eq!(text(&put), "");
     let query = lite(&[
-        "dynamodb", "query", "--table-name", "Music", "--key-condition-expression", "Artist = :a",
-        "--expression-attribute-values", r#"{":a":{"S":"x"}}"#,
+        "dynamodb",
+        "query",
+        "--table-name",
+        "Music",
+        "--key-condition-expression",
+        "Artist = :a",
+        "--expression-attribute-values",
+        r#"{":a":{"S":"x"}}"#,
     ]);
     let found: serde_json::Value = serde_json::from_str(&text(&query)).unwrap();
     assert_eq!(found["Items"][0]["Artist"]["S"], "x");
@@ -90,7 +110,8 @@ fn awslite_talks_to_a_sandbox_over_tls() {
 fn sandbox_stops_in_order_on_sigterm() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = Running::start(dir.path(), &[]);
-    let term = Command::new("kill").args(["-TERM", &running.child.id().to_string()]).status().unwrap();
+    let term =
+        Command::new("kill").args(["-TERM", &running.child.id().to_string()]).status().unwrap();
     assert!(term.success());
     assert!(running.child.wait().unwrap().success());
 }
@@ -103,5 +124,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
     std::fs::write(dir.path().join("ca.pem"), other.cert.pem()).unwrap();
     let output = running.awslite(dir.path(), &["dynamodb", "list-tables"]);
     assert_eq!(output.status.code(), Some(255));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("Could not connect to the endpoint URL"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("Could not connect to the endpoint URL")
+    );
 }

@@ -23,7 +23,11 @@ async fn everything_of_an_assumed_role_is_recorded() {
     let reply = sandbox.sts(&caller, &assume("team%2Freader", rest)).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
     assert_eq!(reply.element("SourceIdentity"), "bob");
-    assert!(reply.element("Arn").ends_with(":assumed-role/reader/bob@example.com"), "{}", reply.text());
+    assert!(
+        reply.element("Arn").ends_with(":assumed-role/reader/bob@example.com"),
+        "{}",
+        reply.text()
+    );
     let assumed = sandbox.control(Method::GET, "assumed", "").await;
     let one = &assumed[0];
     assert_eq!(one["RoleSessionName"], "bob@example.com");
@@ -70,7 +74,8 @@ async fn parameters_are_checked_as_aws_checks_them() {
 async fn configured_roles_are_the_only_ones_and_hold_their_conditions() {
     let sandbox = Sandbox::start().await;
     let caller = sandbox.caller();
-    let role = format!(r#"{{"arn":"arn:aws:iam::{ACCOUNT}:role/reader","external_id":"X-1","max":7200}}"#);
+    let role =
+        format!(r#"{{"arn":"arn:aws:iam::{ACCOUNT}:role/reader","external_id":"X-1","max":7200}}"#);
     sandbox.control(Method::POST, "roles", &role).await;
     for (name, rest, wanted) in [
         ("reader", "", "AccessDenied"),
@@ -94,9 +99,15 @@ async fn sessions_work_with_their_token_and_end_on_time() {
     assert_eq!(identity.element("Arn"), format!("arn:aws:sts::{ACCOUNT}:assumed-role/reader/bob"));
     assert_eq!(sandbox.dynamodb(&session, "ListTables", "{}").await.status, StatusCode::OK);
     let without = Caller { token: None, ..session.clone() };
-    assert_eq!(sandbox.dynamodb(&without, "ListTables", "{}").await.code(), "UnrecognizedClientException");
+    assert_eq!(
+        sandbox.dynamodb(&without, "ListTables", "{}").await.code(),
+        "UnrecognizedClientException"
+    );
     let other = Caller { token: Some("another".to_owned()), ..session.clone() };
-    assert_eq!(sandbox.dynamodb(&other, "ListTables", "{}").await.code(), "UnrecognizedClientException");
+    assert_eq!(
+        sandbox.dynamodb(&other, "ListTables", "{}").await.code(),
+        "UnrecognizedClientException"
+    );
 
     sandbox.control(Method::POST, "fault", r#"{"skew_seconds": 901}"#).await;
     let later = Caller { time: session.time + Duration::from_secs(901), ..session };
@@ -114,7 +125,10 @@ async fn chained_sessions_last_an_hour_at_most() {
     let reply = sandbox.sts(&session, &form).await;
     assert_eq!(reply.code(), "ValidationError");
     assert!(reply.element("Message").contains("role chaining"));
-    assert_eq!(sandbox.sts(&session, &assume("reader", "&RoleSessionName=bob")).await.status, StatusCode::OK);
+    assert_eq!(
+        sandbox.sts(&session, &assume("reader", "&RoleSessionName=bob")).await.status,
+        StatusCode::OK
+    );
     for form in ["Action=GetSessionToken", "Action=GetFederationToken&Name=bob"] {
         assert_eq!(sandbox.sts(&session, form).await.code(), "AccessDenied");
         assert_eq!(sandbox.sts(&sandbox.caller(), form).await.status, StatusCode::OK);
@@ -128,7 +142,10 @@ async fn roles_live_in_their_own_account() {
     let create = r#"{"TableName":"mine","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}"#;
     let caller = sandbox.caller();
     let table = sandbox.dynamodb(&caller, "CreateTable", create).await.json();
-    assert_eq!(table["TableDescription"]["TableArn"], format!("arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mine"));
+    assert_eq!(
+        table["TableDescription"]["TableArn"],
+        format!("arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mine")
+    );
     let form = "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A444455556666%3Arole%2Fx&RoleSessionName=bob";
     let reply = sandbox.sts(&caller, form).await;
     let other = Caller {
@@ -139,15 +156,22 @@ async fn roles_live_in_their_own_account() {
     };
     assert_eq!(sandbox.dynamodb(&other, "ListTables", "{}").await.text(), r#"{"TableNames":[]}"#);
     let elsewhere = Caller { region: "eu-west-1".to_owned(), ..caller.clone() };
-    assert_eq!(sandbox.dynamodb(&elsewhere, "ListTables", "{}").await.text(), r#"{"TableNames":[]}"#);
-    assert_eq!(sandbox.dynamodb(&caller, "ListTables", "{}").await.text(), r#"{"TableNames":["mine"]}"#);
+    assert_eq!(
+        sandbox.dynamodb(&elsewhere, "ListTables", "{}").await.text(),
+        r#"{"TableNames":[]}"#
+    );
+    assert_eq!(
+        sandbox.dynamodb(&caller, "ListTables", "{}").await.text(),
+        r#"{"TableNames":["mine"]}"#
+    );
     sandbox.stop().await;
 }
 
 #[tokio::test]
 async fn roles_may_do_what_they_are_allowed() {
     let sandbox = Sandbox::start().await;
-    let role = format!(r#"{{"arn":"arn:aws:iam::{ACCOUNT}:role/reader","allow":["dynamodb:List*"]}}"#);
+    let role =
+        format!(r#"{{"arn":"arn:aws:iam::{ACCOUNT}:role/reader","allow":["dynamodb:List*"]}}"#);
     sandbox.control(Method::POST, "roles", &role).await;
     let session = sandbox.assume(&sandbox.caller(), "").await;
     assert_eq!(sandbox.dynamodb(&session, "ListTables", "{}").await.status, StatusCode::OK);
@@ -163,27 +187,55 @@ async fn console_takes_live_sessions_only() {
     let session = sandbox.assume(&sandbox.caller(), "").await;
     let ask = |id: &str, key: &str, token: &str, rest: &str| {
         let text = json!({"sessionId": id, "sessionKey": key, "sessionToken": token}).to_string();
-        let text = sandbox::sigv4::canonical::encode(text.as_bytes(), sandbox::sigv4::canonical::Slash::Encode);
+        let text = sandbox::sigv4::canonical::encode(
+            text.as_bytes(),
+            sandbox::sigv4::canonical::Slash::Encode,
+        );
         let uri = format!("/federation?Action=getSigninToken&Session={text}{rest}");
-        http::Request::get(uri).header("host", "signin.aws.amazon.com").body(bytes::Bytes::new()).unwrap()
+        http::Request::get(uri)
+            .header("host", "signin.aws.amazon.com")
+            .body(bytes::Bytes::new())
+            .unwrap()
     };
     let token = session.token.clone().unwrap();
-    for (key, token, rest) in [("x", token.as_str(), ""), (session.secret.as_str(), "x", ""), (&session.secret, &token, "&SessionDuration=1")] {
-        assert_eq!(sandbox.send(ask(&session.id, key, token, rest)).await.status, StatusCode::BAD_REQUEST);
+    for (key, token, rest) in [
+        ("x", token.as_str(), ""),
+        (session.secret.as_str(), "x", ""),
+        (&session.secret, &token, "&SessionDuration=1"),
+    ] {
+        assert_eq!(
+            sandbox.send(ask(&session.id, key, token, rest)).await.status,
+            StatusCode::BAD_REQUEST
+        );
     }
     let lasting = sandbox.caller();
-    assert_eq!(sandbox.send(ask(&lasting.id, &lasting.secret, "", "")).await.status, StatusCode::BAD_REQUEST);
-    let reply = sandbox.send(ask(&session.id, &session.secret, &token, "&SessionDuration=3600")).await;
+    assert_eq!(
+        sandbox.send(ask(&lasting.id, &lasting.secret, "", "")).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let reply =
+        sandbox.send(ask(&session.id, &session.secret, &token, "&SessionDuration=3600")).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
     let signin = reply.json()["SigninToken"].as_str().unwrap().to_owned();
-    let signin = sandbox::sigv4::canonical::encode(signin.as_bytes(), sandbox::sigv4::canonical::Slash::Encode);
+    let signin = sandbox::sigv4::canonical::encode(
+        signin.as_bytes(),
+        sandbox::sigv4::canonical::Slash::Encode,
+    );
     let login = |destination: &str| {
-        let uri = format!("/federation?Action=login&Issuer=x&Destination={destination}&SigninToken={signin}");
-        http::Request::get(uri).header("host", "signin.aws.amazon.com").body(bytes::Bytes::new()).unwrap()
+        let uri = format!(
+            "/federation?Action=login&Issuer=x&Destination={destination}&SigninToken={signin}"
+        );
+        http::Request::get(uri)
+            .header("host", "signin.aws.amazon.com")
+            .body(bytes::Bytes::new())
+            .unwrap()
     };
     let page = sandbox.send(login("https%3A%2F%2Fconsole.aws.amazon.com%2Fdynamodb")).await.text();
     assert!(page.contains("assumed-role/reader/bob"), "{page}");
-    assert_eq!(sandbox.send(login("https%3A%2F%2Fexample.org%2F")).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        sandbox.send(login("https%3A%2F%2Fexample.org%2F")).await.status,
+        StatusCode::BAD_REQUEST
+    );
     sandbox.stop().await;
 }
 
@@ -201,7 +253,10 @@ async fn state_directory_keeps_keys_tables_and_objects() {
     sandbox.stop().await;
 
     let sandbox = Sandbox::start_with(beginning()).await;
-    assert_eq!(sandbox.dynamodb(&session, "ListTables", "{}").await.text(), r#"{"TableNames":["kept"]}"#);
+    assert_eq!(
+        sandbox.dynamodb(&session, "ListTables", "{}").await.text(),
+        r#"{"TableNames":["kept"]}"#
+    );
     assert_eq!(sandbox.s3(&caller, "GET", "/photos/a", b"").await.text(), "hello");
     sandbox.stop().await;
 }

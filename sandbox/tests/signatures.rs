@@ -76,20 +76,49 @@ async fn whatever_is_changed_after_signing_is_noticed() {
     let signed = || caller.sign(dynamodb_request(sandbox.address, LIST, "{}"), "dynamodb");
     type Change = fn(&mut Request<Bytes>);
     let changes: [(&str, Change, &str); 8] = [
-        ("body", |request| *request.body_mut() = Bytes::from_static(b"{ }"), "InvalidSignatureException"),
-        ("query", |request| *request.uri_mut() = "/?a=b".parse().unwrap(), "InvalidSignatureException"),
+        (
+            "body",
+            |request| *request.body_mut() = Bytes::from_static(b"{ }"),
+            "InvalidSignatureException",
+        ),
+        (
+            "query",
+            |request| *request.uri_mut() = "/?a=b".parse().unwrap(),
+            "InvalidSignatureException",
+        ),
         ("path", |request| *request.uri_mut() = "/x".parse().unwrap(), "InvalidSignatureException"),
-        ("method", |request| *request.method_mut() = http::Method::PUT, "InvalidSignatureException"),
+        (
+            "method",
+            |request| *request.method_mut() = http::Method::PUT,
+            "InvalidSignatureException",
+        ),
         ("host", |request| set(request, "host", "localhost:1"), "InvalidSignatureException"),
-        ("target", |request| set(request, "x-amz-target", "DynamoDB_20120810.Scan"), "InvalidSignatureException"),
-        ("new x-amz header", |request| set(request, "x-amz-extra", "1"), "InvalidSignatureException"),
-        ("no signature", |request| drop(request.headers_mut().remove("authorization")), "MissingAuthenticationTokenException"),
+        (
+            "target",
+            |request| set(request, "x-amz-target", "DynamoDB_20120810.Scan"),
+            "InvalidSignatureException",
+        ),
+        (
+            "new x-amz header",
+            |request| set(request, "x-amz-extra", "1"),
+            "InvalidSignatureException",
+        ),
+        (
+            "no signature",
+            |request| drop(request.headers_mut().remove("authorization")),
+            "MissingAuthenticationTokenException",
+        ),
     ];
     for (name, change, wanted) in changes {
         let mut request = signed();
         change(&mut request);
         let reply = sandbox.send(request).await;
-        assert_eq!((reply.status, reply.code().as_str()), (StatusCode::BAD_REQUEST, wanted), "{name}: {}", reply.text());
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (StatusCode::BAD_REQUEST, wanted),
+            "{name}: {}",
+            reply.text()
+        );
     }
     let mut harmless = signed();
     set(&mut harmless, "x-forwarded-for", "192.0.2.1");
@@ -106,13 +135,19 @@ async fn payload_hash_in_the_header_must_be_the_bodys() {
     let sandbox = Sandbox::start().await;
     let caller = sandbox.caller();
     let mut request = dynamodb_request(sandbox.address, LIST, "{}");
-    set(&mut request, "x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    set(
+        &mut request,
+        "x-amz-content-sha256",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    );
     let reply = sandbox.send(caller.sign(request, "dynamodb")).await;
     assert_eq!(reply.code(), "InvalidSignatureException");
     assert!(reply.text().contains("x-amz-content-sha256"), "{}", reply.text());
     // A good signature over the hash of another body.
     assert_eq!(sandbox.s3(&caller, "PUT", "/photos", b"").await.status, StatusCode::OK);
-    let request = Request::put("/photos/a").header("host", sandbox.address.to_string()).header("content-length", 1);
+    let request = Request::put("/photos/a")
+        .header("host", sandbox.address.to_string())
+        .header("content-length", 1);
     let mut request = caller.sign(request.body(Bytes::from_static(b"a")).unwrap(), "s3");
     *request.body_mut() = Bytes::from_static(b"b");
     let reply = sandbox.send(request).await;
@@ -147,8 +182,14 @@ async fn broken_authorizations_are_incomplete() {
     let caller = sandbox.caller();
     for (authorization, wanted) in [
         ("AWS4-HMAC-SHA256 Credential=a/b", "IncompleteSignatureException"),
-        ("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c", "IncompleteSignatureException"),
-        ("AWS4-HMAC-SHA256 Credential=a/20260101/r/s/aws4_request, SignedHeaders=x;host, Signature=c", "IncompleteSignatureException"),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=c",
+            "IncompleteSignatureException",
+        ),
+        (
+            "AWS4-HMAC-SHA256 Credential=a/20260101/r/s/aws4_request, SignedHeaders=x;host, Signature=c",
+            "IncompleteSignatureException",
+        ),
         ("AWS4-ECDSA-P256-SHA256 Credential=a", "IncompleteSignatureException"),
         ("AWS AKIA:sig", "MissingAuthenticationTokenException"),
         ("Bearer x", "MissingAuthenticationTokenException"),
@@ -169,7 +210,10 @@ async fn unsigned_host_and_foreign_days_are_refused() {
     let authorization = request.headers()["authorization"].to_str().unwrap().to_owned();
     for (changed, wanted) in [
         (authorization.replace("content-type;host;", "content-type;"), "not signed: host"),
-        (authorization.replace("content-type;host;", "content-type;host;nothere;"), "not in the request"),
+        (
+            authorization.replace("content-type;host;", "content-type;host;nothere;"),
+            "not in the request",
+        ),
     ] {
         assert_ne!(changed, authorization);
         let mut request = caller.sign(dynamodb_request(sandbox.address, LIST, "{}"), "dynamodb");
@@ -197,8 +241,12 @@ async fn presigned_addresses_work_until_they_end() {
     assert_eq!(sandbox.send(get(&fresh)).await.text(), "hello");
     let old = Caller { time: caller.time - 2 * minute, ..fresh.clone() };
     let reply = sandbox.send(get(&old)).await;
-    assert_eq!((reply.code().as_str(), reply.element("Message").as_str()), ("AccessDenied", "Request has expired"));
-    let older = Caller { time: caller.time - 20 * minute, presign: Some(60 * minute), ..caller.clone() };
+    assert_eq!(
+        (reply.code().as_str(), reply.element("Message").as_str()),
+        ("AccessDenied", "Request has expired")
+    );
+    let older =
+        Caller { time: caller.time - 20 * minute, presign: Some(60 * minute), ..caller.clone() };
     assert_eq!(sandbox.send(get(&older)).await.text(), "hello");
     let mut altered = get(&fresh);
     *altered.uri_mut() = altered.uri().to_string().replace("a%20b", "b").parse().unwrap();

@@ -23,7 +23,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line's one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line's one place that reads the environment"
+)]
 fn environment() -> Environment {
     Environment::read(|name| std::env::var(name).ok())
 }

@@ -75,7 +75,8 @@ struct Serve {
 fn main() -> anyhow::Result<()> {
     let Command::Serve(args) = Cli::parse().command;
     // Engine calls block a worker for their time, so there are a few more than cores.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     runtime.block_on(serve(args))
 }
 
@@ -92,11 +93,15 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
     for role in &args.roles {
         world.roles.add(role.clone());
     }
-    let listener = Listener::bind(args.listen).await.with_context(|| format!("could not listen on {}", args.listen))?;
+    let listener = Listener::bind(args.listen)
+        .await
+        .with_context(|| format!("could not listen on {}", args.listen))?;
     let address = listener.address()?;
     let (listener, scheme) = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => (listener.with_tls(tls::from_files(cert, key)?), "https"),
-        _ if args.tls => (listener.with_tls(tls::self_made(address.ip(), args.ca_out.as_deref())?), "https"),
+        _ if args.tls => {
+            (listener.with_tls(tls::self_made(address.ip(), args.ca_out.as_deref())?), "https")
+        }
         _ => (listener, "http"),
     };
     announce(&format!("sandbox listening on {scheme}://{address}"))?;
@@ -111,7 +116,8 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
 }
 
 fn enrol(world: &World, args: &Serve) -> anyhow::Result<()> {
-    let known = world.keys.all().into_iter().filter(|one| one.session.is_none()).map(|one| (*one).clone());
+    let known =
+        world.keys.all().into_iter().filter(|one| one.session.is_none()).map(|one| (*one).clone());
     let mut lasting: Vec<_> = known.collect();
     if args.keys != "generated" {
         lasting = keys::read_file(args.keys.as_ref(), &args.account)?;

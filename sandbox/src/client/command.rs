@@ -21,7 +21,8 @@ pub struct Command {
     pub options: Vec<(String, Vec<String>)>,
 }
 
-const GLOBALS: [&str; 6] = ["region", "endpoint-url", "ca-bundle", "output", "cli-connect-timeout", "cli-read-timeout"];
+const GLOBALS: [&str; 6] =
+    ["region", "endpoint-url", "ca-bundle", "output", "cli-connect-timeout", "cli-read-timeout"];
 const IGNORED: [&str; 3] = ["no-cli-pager", "no-paginate", "no-progress"];
 const USAGE: &str = "usage: awslite [--region R] [--endpoint-url URL] [--ca-bundle FILE] \
     <dynamodb|dynamodbstreams|sts|s3> <operation> [--option value ...]";
@@ -45,7 +46,9 @@ impl Command {
                 continue;
             }
             if GLOBALS.contains(&name) {
-                let value = inline.or_else(|| words.next()).ok_or_else(|| Failure::Usage(format!("--{name}: expected one argument")))?;
+                let value = inline
+                    .or_else(|| words.next())
+                    .ok_or_else(|| Failure::Usage(format!("--{name}: expected one argument")))?;
                 command.globals.insert(name.to_owned(), value);
                 continue;
             }
@@ -81,23 +84,23 @@ impl Command {
         }
         let mut parameters = Map::new();
         for (name, words) in &self.options {
-            if name == "query" {
-                return Err(Failure::Usage("--query is not known here".to_owned()));
-            }
-            if name == "cli-input-json" {
-                if let Value::Object(all) = shorthand::value("CliInputJson", words)? {
-                    parameters.extend(all);
-                }
-                continue;
-            }
-            match name.strip_prefix("no-").filter(|_| words.is_empty()) {
-                Some(name) => parameters.insert(pascal(name), Value::Bool(false)),
-                None => {
+            match (name.as_str(), name.strip_prefix("no-").filter(|_| words.is_empty())) {
+                ("query", _) => return Err(Failure::Usage("--query is not known here".to_owned())),
+                ("cli-input-json", _) => match shorthand::value("CliInputJson", words)? {
+                    Value::Object(all) => parameters.extend(all),
+                    _ => {
+                        return Err(Failure::Usage(
+                            "--cli-input-json: expected an object".to_owned(),
+                        ));
+                    }
+                },
+                (_, Some(name)) => drop(parameters.insert(pascal(name), Value::Bool(false))),
+                (name, None) => {
                     let name = pascal(name);
                     let value = shorthand::value(&name, words)?;
-                    parameters.insert(name, value)
+                    parameters.insert(name, value);
                 }
-            };
+            }
         }
         Ok(parameters)
     }
@@ -105,7 +108,10 @@ impl Command {
 
 /// Options that never take a value.
 fn is_flag(name: &str) -> bool {
-    matches!(name, "consistent-read" | "scan-index-forward" | "recursive" | "quiet" | "only-show-errors") || name.starts_with("no-")
+    matches!(
+        name,
+        "consistent-read" | "scan-index-forward" | "recursive" | "quiet" | "only-show-errors"
+    ) || name.starts_with("no-")
 }
 
 /// `table-name` is `TableName`.
@@ -115,7 +121,10 @@ fn pascal(kebab: &str) -> String {
         "sse" => "SSE".to_owned(),
         _ => {
             let mut letters = part.chars();
-            letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase().to_string() + letters.as_str())
+                .unwrap_or_default()
         }
     };
     kebab.split('-').map(part).collect()
@@ -133,7 +142,9 @@ mod tests {
 
     #[test]
     fn command_lines_become_operations() {
-        let command = read("dynamodb put-item --table-name Music --item {\"a\":{\"S\":\"x\"}} --region eu-west-1");
+        let command = read(
+            "dynamodb put-item --table-name Music --item {\"a\":{\"S\":\"x\"}} --region eu-west-1",
+        );
         assert_eq!(command.service, "dynamodb");
         assert_eq!(command.operation(), "PutItem");
         assert_eq!(command.globals["region"], "eu-west-1");
@@ -143,7 +154,9 @@ mod tests {
 
     #[test]
     fn globals_may_stand_before_the_service() {
-        let command = read("--region us-east-1 --endpoint-url=http://localhost:1 dynamodb list-tables --limit 3");
+        let command = read(
+            "--region us-east-1 --endpoint-url=http://localhost:1 dynamodb list-tables --limit 3",
+        );
         assert_eq!(command.globals["endpoint-url"], "http://localhost:1");
         assert_eq!(Value::Object(command.parameters().unwrap()), json!({"Limit": 3}));
     }
@@ -159,7 +172,9 @@ mod tests {
 
     #[test]
     fn lists_take_words_up_to_the_next_option() {
-        let command = read("dynamodb create-table --key-schema AttributeName=a,KeyType=HASH AttributeName=b,KeyType=RANGE --table-name t-1");
+        let command = read(
+            "dynamodb create-table --key-schema AttributeName=a,KeyType=HASH AttributeName=b,KeyType=RANGE --table-name t-1",
+        );
         let parameters = command.parameters().unwrap();
         assert_eq!(parameters["KeySchema"].as_array().unwrap().len(), 2);
         assert_eq!(parameters["TableName"], "t-1");

@@ -43,9 +43,11 @@ impl Environment {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let credentials = match (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) {
-            (Some(access_key_id), Some(secret_access_key)) => {
-                Some(Credentials { access_key_id, secret_access_key, session_token: set("AWS_SESSION_TOKEN") })
-            }
+            (Some(access_key_id), Some(secret_access_key)) => Some(Credentials {
+                access_key_id,
+                secret_access_key,
+                session_token: set("AWS_SESSION_TOKEN"),
+            }),
             _ => None,
         };
         let named = [
@@ -61,22 +63,34 @@ impl Environment {
             https_proxy: set("HTTPS_PROXY").or_else(|| set("https_proxy")),
             no_proxy: set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default(),
             endpoint_url: set("AWS_ENDPOINT_URL"),
-            endpoint_urls: named.into_iter().filter_map(|(service, name)| Some((service, set(name)?))).collect(),
+            endpoint_urls: named
+                .into_iter()
+                .filter_map(|(service, name)| Some((service, set(name)?)))
+                .collect(),
         }
     }
 
     /// The credentials, or why there are none.
     pub fn credentials(&self) -> Result<&Credentials, Failure> {
         self.credentials.as_ref().ok_or_else(|| {
-            Failure::Setup("Unable to locate credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned())
+            Failure::Setup(
+                "Unable to locate credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned(),
+            )
         })
     }
 
     /// Whether a host is to be reached without the proxy.
     pub fn is_direct(&self, host: &str) -> bool {
-        self.no_proxy.split(',').map(|entry| entry.trim().trim_start_matches('.')).filter(|entry| !entry.is_empty()).any(
-            |entry| entry == "*" || host == entry || host.strip_suffix(entry).is_some_and(|left| left.ends_with('.')),
-        )
+        self.no_proxy
+            .split(',')
+            .map(|entry| entry.trim().trim_start_matches('.'))
+            .filter(|entry| !entry.is_empty())
+            .any(|entry| {
+                entry == "*"
+                    || host == entry
+                    || host.strip_suffix(entry).is_some_and(|left| left.ends_with('.'))
+            })
     }
 }
 
@@ -86,8 +100,16 @@ mod tests {
 
     #[test]
     fn hosts_in_no_proxy_are_direct() {
-        let env = Environment::read(|name| (name == "NO_PROXY").then(|| "localhost,.internal, 10.0.0.1".to_owned()));
-        for (host, wanted) in [("localhost", true), ("a.internal", true), ("10.0.0.1", true), ("notlocalhost", false), ("example.org", false)] {
+        let env = Environment::read(|name| {
+            (name == "NO_PROXY").then(|| "localhost,.internal, 10.0.0.1".to_owned())
+        });
+        for (host, wanted) in [
+            ("localhost", true),
+            ("a.internal", true),
+            ("10.0.0.1", true),
+            ("notlocalhost", false),
+            ("example.org", false),
+        ] {
             assert_eq!(env.is_direct(host), wanted, "{host}");
         }
     }

@@ -28,12 +28,18 @@ pub struct Session<'a> {
 }
 
 /// Runs a command line.
-pub async fn run(command: &Command, mut env: Environment, out: &mut impl Write) -> Result<(), Failure> {
+pub async fn run(
+    command: &Command,
+    mut env: Environment,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     if let Some(path) = command.globals.get("ca-bundle") {
         env.ca_bundle = Some(path.clone());
     }
     let region = command.globals.get("region").or(env.region.as_ref()).cloned();
-    let region = region.ok_or_else(|| Failure::Setup("You must specify a region: --region or AWS_REGION".to_owned()))?;
+    let region = region.ok_or_else(|| {
+        Failure::Setup("You must specify a region: --region or AWS_REGION".to_owned())
+    })?;
     let endpoint = endpoint(command, &env, &region)?;
     let session = Session { env: &env, region, endpoint };
     match command.service.as_str() {
@@ -41,12 +47,18 @@ pub async fn run(command: &Command, mut env: Environment, out: &mut impl Write) 
         "dynamodbstreams" => json_call(&session, command, "DynamoDBStreams_20120810", out).await,
         "sts" => query_call(&session, command, out).await,
         "s3" => s3::run(&session, command, out).await,
-        other => Err(Failure::Usage(format!("argument command: `{other}` is none of dynamodb, dynamodbstreams, sts, s3"))),
+        other => Err(Failure::Usage(format!(
+            "argument command: `{other}` is none of dynamodb, dynamodbstreams, sts, s3"
+        ))),
     }
 }
 
 fn endpoint(command: &Command, env: &Environment, region: &str) -> Result<String, Failure> {
-    let named = env.endpoint_urls.iter().find(|(service, _)| *service == command.service).map(|(_, url)| url);
+    let named = env
+        .endpoint_urls
+        .iter()
+        .find(|(service, _)| *service == command.service)
+        .map(|(_, url)| url);
     let given = command.globals.get("endpoint-url").or(named).or(env.endpoint_url.as_ref());
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let url = match (given, command.service.as_str()) {
@@ -62,17 +74,34 @@ fn endpoint(command: &Command, env: &Environment, region: &str) -> Result<String
 
 impl Session<'_> {
     /// Signs a request and sends it.
-    pub async fn call(&self, mut request: Request<Body>, payload: &str, service: &str) -> Result<Exchange, Failure> {
+    pub async fn call(
+        &self,
+        mut request: Request<Body>,
+        payload: &str,
+        service: &str,
+    ) -> Result<Exchange, Failure> {
         let credentials = self.env.credentials()?;
-        let host = request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
+        let host = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str().to_owned())
+            .unwrap_or_default();
         let unfit = |error: http::header::InvalidHeaderValue| Failure::Usage(error.to_string());
         request.headers_mut().insert(header::HOST, host.parse().map_err(unfit)?);
         let agent = concat!("awslite/", env!("CARGO_PKG_VERSION"));
         request.headers_mut().insert(header::USER_AGENT, http::HeaderValue::from_static(agent));
         let (mut head, body) = request.into_parts();
-        sign(&mut head, payload, credentials, Scope { service, region: &self.region }, Timestamp::now());
+        sign(
+            &mut head,
+            payload,
+            credentials,
+            Scope { service, region: &self.region },
+            Timestamp::now(),
+        );
         let url = head.uri.to_string();
-        send(self.env, Request::from_parts(head, body)).await.map_err(|cause| Failure::Connect { url, cause })
+        send(self.env, Request::from_parts(head, body))
+            .await
+            .map_err(|cause| Failure::Connect { url, cause })
     }
 
     /// The text of an answer.
@@ -81,7 +110,10 @@ impl Session<'_> {
         let status = response.status();
         let body = response.into_body().collect().await;
         drop(driver);
-        let body = body.map_err(|error| Failure::Connect { url: self.endpoint.clone(), cause: error.into() })?;
+        let body = body.map_err(|error| Failure::Connect {
+            url: self.endpoint.clone(),
+            cause: error.into(),
+        })?;
         Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
     }
 }
@@ -91,7 +123,12 @@ pub fn unfit(error: &http::Error) -> Failure {
     Failure::Usage(error.to_string())
 }
 
-async fn json_call(session: &Session<'_>, command: &Command, target: &str, out: &mut impl Write) -> Result<(), Failure> {
+async fn json_call(
+    session: &Session<'_>,
+    command: &Command,
+    target: &str,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let operation = command.operation();
     let body = Value::Object(command.parameters()?).to_string();
     let payload = sha256_hex(body.as_bytes());
@@ -108,17 +145,32 @@ async fn json_call(session: &Session<'_>, command: &Command, target: &str, out: 
     }
     let member = |name: &str| value.get(name).and_then(Value::as_str);
     let kind = member("__type").unwrap_or_default();
-    let code = kind.rsplit('#').next().filter(|code| !code.is_empty()).map_or_else(|| status.as_str().to_owned(), str::to_owned);
+    let code = kind
+        .rsplit('#')
+        .next()
+        .filter(|code| !code.is_empty())
+        .map_or_else(|| status.as_str().to_owned(), str::to_owned);
     let message = member("message").or_else(|| member("Message")).unwrap_or_default().to_owned();
     Err(Failure::Refused { code, operation, message })
 }
 
-async fn query_call(session: &Session<'_>, command: &Command, out: &mut impl Write) -> Result<(), Failure> {
+async fn query_call(
+    session: &Session<'_>,
+    command: &Command,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let operation = command.operation();
-    let mut form = vec![("Action".to_owned(), operation.clone()), ("Version".to_owned(), "2011-06-15".to_owned())];
+    let mut form = vec![
+        ("Action".to_owned(), operation.clone()),
+        ("Version".to_owned(), "2011-06-15".to_owned()),
+    ];
     flatten("", &Value::Object(command.parameters()?), &mut form);
     let pair = |(name, value): &(String, String)| {
-        format!("{}={}", encode(name.as_bytes(), Slash::Encode), encode(value.as_bytes(), Slash::Encode))
+        format!(
+            "{}={}",
+            encode(name.as_bytes(), Slash::Encode),
+            encode(value.as_bytes(), Slash::Encode)
+        )
     };
     let body = form.iter().map(pair).collect::<Vec<_>>().join("&");
     let payload = sha256_hex(body.as_bytes());
@@ -131,7 +183,8 @@ async fn query_call(session: &Session<'_>, command: &Command, out: &mut impl Wri
     if !status.is_success() {
         return Err(refused_in_xml(&text, status, &operation));
     }
-    let document = roxmltree::Document::parse(&text).map_err(|error| Failure::File(error.into()))?;
+    let document =
+        roxmltree::Document::parse(&text).map_err(|error| Failure::File(error.into()))?;
     let result = format!("{operation}Result");
     let found = document.descendants().find(|node| node.tag_name().name() == result);
     show(out, &found.map(from_xml).unwrap_or(Value::Null))
@@ -142,7 +195,8 @@ fn flatten(name: &str, value: &Value, form: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
             for (member, value) in members {
-                let name = if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
+                let name =
+                    if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
                 flatten(&name, value, form);
             }
         }
@@ -176,7 +230,8 @@ pub fn refused_in_xml(text: &str, status: http::StatusCode, operation: &str) -> 
     Failure::Refused {
         code: member("Code").unwrap_or_else(|| status.as_str().to_owned()),
         operation: operation.to_owned(),
-        message: member("Message").unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned()),
+        message: member("Message")
+            .unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned()),
     }
 }
 
@@ -186,7 +241,10 @@ fn show(out: &mut impl Write, value: &Value) -> Result<(), Failure> {
         return Ok(());
     }
     let mut text = Vec::new();
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, serde_json::ser::PrettyFormatter::with_indent(b"    "));
+    let mut writer = serde_json::Serializer::with_formatter(
+        &mut text,
+        serde_json::ser::PrettyFormatter::with_indent(b"    "),
+    );
     serde::Serialize::serialize(value, &mut writer).map_err(|error| Failure::File(error.into()))?;
     text.push(b'\n');
     out.write_all(&text).map_err(|error| Failure::File(error.into()))

@@ -41,13 +41,18 @@ impl<'a> Place<'a> {
 }
 
 /// Runs one of the commands.
-pub async fn run(session: &Session<'_>, command: &Command, out: &mut impl Write) -> Result<(), Failure> {
+pub async fn run(
+    session: &Session<'_>,
+    command: &Command,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let places: Vec<&str> = command.places.iter().map(String::as_str).collect();
     match (command.verb.as_str(), places.as_slice()) {
         ("ls", []) => list_buckets(session, out).await,
         ("ls", [text]) => {
             let recursive = command.options.iter().any(|(name, _)| name == "recursive");
-            let text = if text.starts_with("s3://") { (*text).to_owned() } else { format!("s3://{text}") };
+            let text =
+                if text.starts_with("s3://") { (*text).to_owned() } else { format!("s3://{text}") };
             list(session, &place(&text)?, recursive, out).await
         }
         ("mb", [text]) => make_bucket(session, &place(text)?, out).await,
@@ -61,26 +66,38 @@ pub async fn run(session: &Session<'_>, command: &Command, out: &mut impl Write)
             (Some(from), None) => download(session, &from, Path::new(to), out).await,
             _ => Err(Failure::Usage("s3 cp copies between a file and s3://bucket/key".to_owned())),
         },
-        _ => Err(Failure::Usage("usage: awslite s3 ls [s3://b/p] | cp FROM TO | mb s3://b | rm s3://b/k".to_owned())),
+        _ => Err(Failure::Usage(
+            "usage: awslite s3 ls [s3://b/p] | cp FROM TO | mb s3://b | rm s3://b/k".to_owned(),
+        )),
     }
 }
 
 fn place(text: &str) -> Result<Place<'_>, Failure> {
-    Place::read(text).ok_or_else(|| Failure::Usage(format!("`{text}` is not of the form s3://bucket/key")))
+    Place::read(text)
+        .ok_or_else(|| Failure::Usage(format!("`{text}` is not of the form s3://bucket/key")))
 }
 
 fn say(out: &mut impl Write, line: &str) -> Result<(), Failure> {
     writeln!(out, "{line}").map_err(|error| Failure::File(error.into()))
 }
 
-async fn plain(session: &Session<'_>, method: &str, target: &str, operation: &str) -> Result<String, Failure> {
+async fn plain(
+    session: &Session<'_>,
+    method: &str,
+    target: &str,
+    operation: &str,
+) -> Result<String, Failure> {
     let request = Request::builder().method(method).uri(format!("{}{target}", session.endpoint));
     let request = request.body(full(Bytes::new())).map_err(|error| unfit(&error))?;
     let exchange = session.call(request, EMPTY_SHA256, "s3").await?;
     finished(session, exchange, operation).await
 }
 
-async fn finished(session: &Session<'_>, exchange: Exchange, operation: &str) -> Result<String, Failure> {
+async fn finished(
+    session: &Session<'_>,
+    exchange: Exchange,
+    operation: &str,
+) -> Result<String, Failure> {
     let (status, text) = session.text(exchange).await?;
     if status.is_success() { Ok(text) } else { Err(refused_in_xml(&text, status, operation)) }
 }
@@ -93,7 +110,12 @@ async fn list_buckets(session: &Session<'_>, out: &mut impl Write) -> Result<(),
     Ok(())
 }
 
-async fn list(session: &Session<'_>, place: &Place<'_>, recursive: bool, out: &mut impl Write) -> Result<(), Failure> {
+async fn list(
+    session: &Session<'_>,
+    place: &Place<'_>,
+    recursive: bool,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let delimiter = if recursive { "" } else { "&delimiter=%2F" };
     let mut token = String::new();
     loop {
@@ -104,7 +126,10 @@ async fn list(session: &Session<'_>, place: &Place<'_>, recursive: bool, out: &m
             say(out, &format!("{:>30} {}", "PRE", base(&prefix, place.key, recursive)))?;
         }
         for [modified, size, key] in rows(&text, "Contents", ["LastModified", "Size", "Key"])? {
-            say(out, &format!("{} {size:>10} {}", stamp(&modified), base(&key, place.key, recursive)))?;
+            say(
+                out,
+                &format!("{} {size:>10} {}", stamp(&modified), base(&key, place.key, recursive)),
+            )?;
         }
         match rows(&text, "ListBucketResult", ["NextContinuationToken"])?.into_iter().next() {
             Some([next]) if !next.is_empty() => {
@@ -125,7 +150,11 @@ fn stamp(iso: &str) -> String {
 }
 
 /// The texts of some children of all elements of a name.
-fn rows<const N: usize>(text: &str, element: &str, children: [&str; N]) -> Result<Vec<[String; N]>, Failure> {
+fn rows<const N: usize>(
+    text: &str,
+    element: &str,
+    children: [&str; N],
+) -> Result<Vec<[String; N]>, Failure> {
     let document = roxmltree::Document::parse(text).map_err(|error| Failure::File(error.into()))?;
     let nodes = document.descendants().filter(|node| node.tag_name().name() == element);
     let child = |node: roxmltree::Node<'_, '_>, name: &str| {
@@ -135,7 +164,11 @@ fn rows<const N: usize>(text: &str, element: &str, children: [&str; N]) -> Resul
     Ok(nodes.map(|node| children.map(|name| child(node, name))).collect())
 }
 
-async fn make_bucket(session: &Session<'_>, place: &Place<'_>, out: &mut impl Write) -> Result<(), Failure> {
+async fn make_bucket(
+    session: &Session<'_>,
+    place: &Place<'_>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let body = match session.region.as_str() {
         "us-east-1" => String::new(),
         region => format!(
@@ -150,9 +183,18 @@ async fn make_bucket(session: &Session<'_>, place: &Place<'_>, out: &mut impl Wr
     say(out, &format!("make_bucket: {}", place.bucket))
 }
 
-async fn upload(session: &Session<'_>, from: &Path, to: &Place<'_>, out: &mut impl Write) -> Result<(), Failure> {
+async fn upload(
+    session: &Session<'_>,
+    from: &Path,
+    to: &Place<'_>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let key = if to.key.is_empty() || to.key.ends_with('/') { format!("{}{name}", to.key) } else { to.key.to_owned() };
+    let key = if to.key.is_empty() || to.key.ends_with('/') {
+        format!("{}{name}", to.key)
+    } else {
+        to.key.to_owned()
+    };
     let place = Place { bucket: to.bucket, key: &key };
     let (payload, length) = hash_file(from).map_err(Failure::File)?;
     let file = tokio::fs::File::open(from).await.map_err(|error| Failure::File(error.into()))?;
@@ -167,7 +209,8 @@ async fn upload(session: &Session<'_>, from: &Path, to: &Place<'_>, out: &mut im
 
 /// The payload's hash stands in the head of the request, so the file is read twice.
 fn hash_file(path: &Path) -> anyhow::Result<(String, u64)> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("could not open {}", path.display()))?;
     let mut hash = digest::Context::new(&digest::SHA256);
     let mut buffer = vec![0; PIECE];
     let mut length = 0;
@@ -193,9 +236,16 @@ fn stream(file: tokio::fs::File) -> Body {
     StreamBody::new(frames).boxed_unsync()
 }
 
-async fn download(session: &Session<'_>, from: &Place<'_>, to: &Path, out: &mut impl Write) -> Result<(), Failure> {
-    let request = Request::get(format!("{}{}", session.endpoint, from.path())).body(full(Bytes::new()));
-    let exchange = session.call(request.map_err(|error| unfit(&error))?, EMPTY_SHA256, "s3").await?;
+async fn download(
+    session: &Session<'_>,
+    from: &Place<'_>,
+    to: &Path,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
+    let request =
+        Request::get(format!("{}{}", session.endpoint, from.path())).body(full(Bytes::new()));
+    let exchange =
+        session.call(request.map_err(|error| unfit(&error))?, EMPTY_SHA256, "s3").await?;
     if !exchange.response.status().is_success() {
         finished(session, exchange, "GetObject").await?;
         return Ok(());
@@ -216,9 +266,16 @@ async fn download(session: &Session<'_>, from: &Place<'_>, to: &Path, out: &mut 
     say(out, &format!("download: s3://{}/{} to {}", from.bucket, from.key, path.display()))
 }
 
-async fn write_body(body: &mut hyper::body::Incoming, out: &mut impl Write, session: &Session<'_>) -> Result<(), Failure> {
+async fn write_body(
+    body: &mut hyper::body::Incoming,
+    out: &mut impl Write,
+    session: &Session<'_>,
+) -> Result<(), Failure> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::Connect { url: session.endpoint.clone(), cause: error.into() })?;
+        let frame = frame.map_err(|error| Failure::Connect {
+            url: session.endpoint.clone(),
+            cause: error.into(),
+        })?;
         if let Ok(data) = frame.into_data() {
             out.write_all(&data).map_err(|error| Failure::File(error.into()))?;
         }

@@ -8,8 +8,17 @@ use super::Failure;
 
 /// Parameters that are lists even when one element is given.
 const LISTS: [&str; 11] = [
-    "AttributeDefinitions", "KeySchema", "Tags", "TagKeys", "GlobalSecondaryIndexes", "LocalSecondaryIndexes",
-    "GlobalSecondaryIndexUpdates", "AttributesToGet", "Statements", "TransactItems", "TransitiveTagKeys",
+    "AttributeDefinitions",
+    "KeySchema",
+    "Tags",
+    "TagKeys",
+    "GlobalSecondaryIndexes",
+    "LocalSecondaryIndexes",
+    "GlobalSecondaryIndexUpdates",
+    "AttributesToGet",
+    "Statements",
+    "TransactItems",
+    "TransitiveTagKeys",
 ];
 
 /// How parameters end that are text even when they look like numbers.
@@ -25,20 +34,27 @@ pub fn value(parameter: &str, words: &[String]) -> Result<Value, Failure> {
             let value = one(parameter, word)?;
             Ok(if is_list && !value.is_array() { Value::Array(vec![value]) } else { value })
         }
-        several => several.iter().map(|word| one(parameter, word)).collect::<Result<Vec<_>, _>>().map(Value::Array),
+        several => several
+            .iter()
+            .map(|word| one(parameter, word))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array),
     }
 }
 
 fn one(parameter: &str, word: &str) -> Result<Value, Failure> {
     if let Some(path) = word.strip_prefix("file://") {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::Usage(format!("Error parsing parameter: Unable to load paramfile {word}: {error}"))
+            Failure::Usage(format!(
+                "Error parsing parameter: Unable to load paramfile {word}: {error}"
+            ))
         })?;
         return one(parameter, text.trim());
     }
     if word.starts_with(['{', '[']) && !TEXTS.iter().any(|end| parameter.ends_with(end)) {
-        return serde_json::from_str(word)
-            .map_err(|error| Failure::Usage(format!("Error parsing parameter '{parameter}': Invalid JSON: {error}")));
+        return serde_json::from_str(word).map_err(|error| {
+            Failure::Usage(format!("Error parsing parameter '{parameter}': Invalid JSON: {error}"))
+        });
     }
     if TEXTS.iter().any(|end| parameter.ends_with(end)) {
         return Ok(Value::String(word.to_owned()));
@@ -56,7 +72,8 @@ fn one(parameter: &str, word: &str) -> Result<Value, Failure> {
 
 fn is_shorthand(word: &str) -> bool {
     let Some((name, _)) = word.split_once('=') else { return false };
-    name.starts_with(|first: char| first.is_ascii_uppercase()) && name.chars().all(|letter| letter.is_ascii_alphanumeric())
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric())
 }
 
 fn broken(text: &str) -> Failure {
@@ -144,14 +161,24 @@ mod tests {
                 vec!["ReadCapacityUnits=5,WriteCapacityUnits=5"],
                 json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}),
             ),
-            ("StreamSpecification", vec!["StreamEnabled=true,StreamViewType=NEW_IMAGE"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"})),
+            (
+                "StreamSpecification",
+                vec!["StreamEnabled=true,StreamViewType=NEW_IMAGE"],
+                json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}),
+            ),
             (
                 "GlobalSecondaryIndexes",
-                vec!["IndexName=i,KeySchema=[{AttributeName=a,KeyType=HASH}],Projection={ProjectionType=ALL}"],
+                vec![
+                    "IndexName=i,KeySchema=[{AttributeName=a,KeyType=HASH}],Projection={ProjectionType=ALL}",
+                ],
                 json!([{"IndexName": "i", "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}]),
             ),
             ("KeyConditionExpression", vec!["pk = :a"], json!("pk = :a")),
-            ("Statement", vec!["SELECT * FROM t WHERE pk='a'"], json!("SELECT * FROM t WHERE pk='a'")),
+            (
+                "Statement",
+                vec!["SELECT * FROM t WHERE pk='a'"],
+                json!("SELECT * FROM t WHERE pk='a'"),
+            ),
         ] {
             let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
             assert_eq!(value(parameter, &words).unwrap(), wanted, "{parameter} {words:?}");

@@ -19,7 +19,13 @@ pub struct Scope<'a> {
 }
 
 /// Signs a request. The headers `host` and, if wanted, `content-type` must be there already.
-pub fn sign(head: &mut Parts, payload: &str, credentials: &Credentials, scope: Scope<'_>, now: Timestamp) {
+pub fn sign(
+    head: &mut Parts,
+    payload: &str,
+    credentials: &Credentials,
+    scope: Scope<'_>,
+    now: Timestamp,
+) {
     let date = amz_date(now);
     let day = date.get(..8).unwrap_or_default().to_owned();
     set(head, "x-amz-date", &date);

@@ -41,22 +41,27 @@ pub async fn send(env: &Environment, request: Request<Body>) -> anyhow::Result<E
     let proxy = env.https_proxy.as_ref().filter(|_| secure && !env.is_direct(&host));
     let stream = match proxy {
         Some(proxy) => through(proxy, &host, port).await?,
-        None => TcpStream::connect((host.as_str(), port)).await.with_context(|| format!("could not reach {host}:{port}"))?,
+        None => TcpStream::connect((host.as_str(), port))
+            .await
+            .with_context(|| format!("could not reach {host}:{port}"))?,
     };
     let _ = stream.set_nodelay(true);
     let request = in_origin_form(request)?;
     if !secure {
         return talk(stream, request).await;
     }
-    let name = ServerName::try_from(host.clone()).with_context(|| format!("`{host}` is no server name"))?;
+    let name = ServerName::try_from(host.clone())
+        .with_context(|| format!("`{host}` is no server name"))?;
     let tls = TlsConnector::from(Arc::new(tls_config(env)?));
-    let stream = tls.connect(name, stream).await.with_context(|| format!("TLS with {host} failed"))?;
+    let stream =
+        tls.connect(name, stream).await.with_context(|| format!("TLS with {host} failed"))?;
     talk(stream, request).await
 }
 
 /// HTTP/1.1 names only the path on its first line; the host stands in its header.
 fn in_origin_form(mut request: Request<Body>) -> anyhow::Result<Request<Body>> {
-    let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let target =
+        request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     *request.uri_mut() = target.parse::<Uri>().context("the request has no path")?;
     Ok(request)
 }
@@ -65,7 +70,8 @@ async fn talk<S>(stream: S, request: Request<Body>) -> anyhow::Result<Exchange>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut driver = JoinSet::new();
     driver.spawn(async move {
         // What goes wrong here shows in the answer or its body.
@@ -76,14 +82,17 @@ where
 }
 
 async fn through(proxy: &str, host: &str, port: u16) -> anyhow::Result<TcpStream> {
-    let uri: Uri = if proxy.contains("://") { proxy.parse() } else { format!("http://{proxy}").parse() }
-        .with_context(|| format!("HTTPS_PROXY `{proxy}` is no address"))?;
+    let uri: Uri =
+        if proxy.contains("://") { proxy.parse() } else { format!("http://{proxy}").parse() }
+            .with_context(|| format!("HTTPS_PROXY `{proxy}` is no address"))?;
     if uri.scheme_str() != Some("http") {
         bail!("HTTPS_PROXY `{proxy}`: only http proxies are known here");
     }
     let authority = uri.authority().context("HTTPS_PROXY has no host")?;
     let place = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let mut stream = TcpStream::connect(place).await.with_context(|| format!("could not reach the proxy {authority}"))?;
+    let mut stream = TcpStream::connect(place)
+        .await
+        .with_context(|| format!("could not reach the proxy {authority}"))?;
     let login = login_of(authority);
     let ask = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{login}\r\n");
     stream.write_all(ask.as_bytes()).await?;
@@ -126,6 +135,7 @@ fn tls_config(env: &Environment) -> anyhow::Result<ClientConfig> {
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -56,7 +56,8 @@ impl Engines {
         let engine = match &self.dir {
             None => Database::memory()?,
             Some(dir) => {
-                std::fs::create_dir_all(dir).with_context(|| format!("could not make {}", dir.display()))?;
+                std::fs::create_dir_all(dir)
+                    .with_context(|| format!("could not make {}", dir.display()))?;
                 let file = dir.join(format!("{account}.{region}.sqlite"));
                 Database::new(&file.to_string_lossy())?
             }
@@ -101,7 +102,11 @@ impl From<Refusal> for Trouble {
     }
 }
 
-async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Option<Cut>), Trouble> {
+async fn run(
+    world: &World,
+    call: Call,
+    entry: &mut Entry,
+) -> Result<(String, Option<Cut>), Trouble> {
     let operation = operation_of(&call.head.headers);
     if let Some(operation) = &operation {
         entry.operation.clone_from(operation);
@@ -109,23 +114,33 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Op
     let body = read_body(call.body).await?;
     let hash = sha256_hex(&body);
     let facts = crate::sigv4::Facts::of(&call.head, PathRule::Twice);
-    let verified = let_in(world, &facts, (&call.endpoint, Payload::Here(&hash), Protocol::Json), entry)?;
+    let verified =
+        let_in(world, &facts, (&call.endpoint, Payload::Here(&hash), Protocol::Json), entry)?;
     let unknown = || Refusal::new(400, "UnknownOperationException", "");
     if call.head.method != http::Method::POST || facts.path != "/" {
         return Err(unknown().into());
     }
     let operation = operation.ok_or_else(unknown)?;
-    let cut = admit(world, &verified.principal, ("dynamodb", &operation, Protocol::Json), entry).await?;
-    let body = std::str::from_utf8(&body).ok().filter(|body| is_json(body)).ok_or_else(|| {
-        Refusal::new(400, "SerializationException", "")
-    })?;
-    let account = call.endpoint.account.as_ref().filter(|account| **account != verified.principal.account);
+    let cut =
+        admit(world, &verified.principal, ("dynamodb", &operation, Protocol::Json), entry).await?;
+    let body = std::str::from_utf8(&body)
+        .ok()
+        .filter(|body| is_json(body))
+        .ok_or_else(|| Refusal::new(400, "SerializationException", ""))?;
+    let account =
+        call.endpoint.account.as_ref().filter(|account| **account != verified.principal.account);
     if account.is_some() {
-        return Err(Refusal::new(400, "AccessDeniedException", "The endpoint belongs to another account").into());
+        return Err(Refusal::new(
+            400,
+            "AccessDeniedException",
+            "The endpoint belongs to another account",
+        )
+        .into());
     }
     let place = Place::new(&verified.principal.account, &verified.claim.region);
     let engine = world.tables.of(&place.account, &place.region);
-    let engine = engine.map_err(|error| Refusal::new(500, "InternalServerError", format!("{error:#}")))?;
+    let engine =
+        engine.map_err(|error| Refusal::new(500, "InternalServerError", format!("{error:#}")))?;
     let body = names::plain(body, &place)?;
     let outcome = dispatch::run(&engine, &operation, &place.inward(&operation, &body));
     match outcome.ok_or_else(unknown)? {
@@ -140,7 +155,11 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<(String, Op
 async fn read_body(body: Incoming) -> Result<bytes::Bytes, Refusal> {
     let read = Limited::new(body, BODY_LIMIT).collect().await;
     read.map(http_body_util::Collected::to_bytes).map_err(|_| {
-        Refusal::new(413, "RequestEntityTooLargeException", "The request is larger than 16 MB, or broke off")
+        Refusal::new(
+            413,
+            "RequestEntityTooLargeException",
+            "The request is larger than 16 MB, or broke off",
+        )
     })
 }
 
@@ -191,11 +210,27 @@ impl Place {
     /// ARNs of here become the engine's. Calls about items are left alone: what looks like an
     /// ARN may be data there.
     fn inward(&self, operation: &str, body: &str) -> String {
-        if names_arns(operation) { body.replace(&self.prefix, &self.engine_prefix()) } else { body.to_owned() }
+        if names_arns(operation) {
+            body.replace(&self.prefix, &self.engine_prefix())
+        } else {
+            body.to_owned()
+        }
     }
 
     fn outward(&self, operation: &str, answer: String) -> String {
-        if names_arns(operation) { answer.replace(&self.engine_prefix(), &self.prefix) } else { answer }
+        let answer = if names_arns(operation) {
+            answer.replace(&self.engine_prefix(), &self.prefix)
+        } else {
+            answer
+        };
+        if operation != "GetRecords" {
+            return answer;
+        }
+        // Attributes are objects, so a bare text under this name is the record's own.
+        answer.replace(
+            &format!(r#""awsRegion":"{LOCAL_REGION}""#),
+            &format!(r#""awsRegion":"{}""#, self.region),
+        )
     }
 }
 

@@ -13,9 +13,12 @@ pub(super) fn plain<'a>(body: &'a str, place: &Place) -> Result<Cow<'a, str>, Re
     if !body.contains("\"arn:") {
         return Ok(Cow::Borrowed(body));
     }
-    let Ok(mut request) = serde_json::from_str::<Value>(body) else { return Ok(Cow::Borrowed(body)) };
+    let Ok(mut request) = serde_json::from_str::<Value>(body) else {
+        return Ok(Cow::Borrowed(body));
+    };
     let mut changed = rename(&mut request, place)?;
-    for item in request.get_mut("TransactItems").and_then(Value::as_array_mut).into_iter().flatten() {
+    for item in request.get_mut("TransactItems").and_then(Value::as_array_mut).into_iter().flatten()
+    {
         for act in item.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
             changed |= rename(act, place)?;
         }
@@ -47,14 +50,20 @@ fn rename(holder: &mut Value, place: &Place) -> Result<bool, Refusal> {
 /// The table of an ARN; `None` for what is no ARN of a table.
 fn table_of(name: &str, place: &Place) -> Result<Option<String>, Refusal> {
     let fields: Vec<&str> = name.splitn(6, ':').collect();
-    let ["arn", _, "dynamodb", region, account, resource] = fields.as_slice() else { return Ok(None) };
+    let ["arn", _, "dynamodb", region, account, resource] = fields.as_slice() else {
+        return Ok(None);
+    };
     let Some(table) = resource.strip_prefix("table/") else { return Ok(None) };
     if *region != place.region {
-        let text = format!("Region in the ARN does not match: '{region}' is not '{}'", place.region);
+        let text =
+            format!("Region in the ARN does not match: '{region}' is not '{}'", place.region);
         return Err(Refusal::new(400, "ValidationException", text));
     }
     if *account != place.account {
-        let text = format!("no resource-based policy of {name} allows account {} to use it", place.account);
+        let text = format!(
+            "no resource-based policy of {name} allows account {} to use it",
+            place.account
+        );
         return Err(Refusal::new(400, "AccessDeniedException", text));
     }
     Ok(Some(table.to_owned()))
@@ -72,7 +81,10 @@ mod tests {
     #[test]
     fn arns_of_own_tables_become_names() {
         for (body, wanted) in [
-            (r#"{"TableName":"arn:aws:dynamodb:us-east-1:111122223333:table/t"}"#, r#"{"TableName":"t"}"#),
+            (
+                r#"{"TableName":"arn:aws:dynamodb:us-east-1:111122223333:table/t"}"#,
+                r#"{"TableName":"t"}"#,
+            ),
             (
                 r#"{"RequestItems":{"arn:aws:dynamodb:us-east-1:111122223333:table/t":{"Keys":[]}}}"#,
                 r#"{"RequestItems":{"t":{"Keys":[]}}}"#,
@@ -82,7 +94,10 @@ mod tests {
                 r#"{"TransactItems":[{"Get":{"TableName":"t"}}]}"#,
             ),
             (r#"{"TableName":"t"}"#, r#"{"TableName":"t"}"#),
-            (r#"{"Item":{"a":{"S":"arn:aws:x"}},"TableName":"t"}"#, r#"{"Item":{"a":{"S":"arn:aws:x"}},"TableName":"t"}"#),
+            (
+                r#"{"Item":{"a":{"S":"arn:aws:x"}},"TableName":"t"}"#,
+                r#"{"Item":{"a":{"S":"arn:aws:x"}},"TableName":"t"}"#,
+            ),
         ] {
             assert_eq!(read(body).as_deref(), Ok(wanted));
         }

@@ -32,7 +32,8 @@ pub(super) fn list(request: &Request<'_>) -> Response<Body> {
 pub(super) fn create(request: &Request<'_>, body: &[u8]) -> Result<Response<Body>, Refusal> {
     let name = request.target.bucket.as_deref().unwrap_or_default();
     if !is_bucket_name(name) {
-        return Err(Refusal::new(400, "InvalidBucketName", "The specified bucket is not valid.").with("BucketName", name));
+        return Err(Refusal::new(400, "InvalidBucketName", "The specified bucket is not valid.")
+            .with("BucketName", name));
     }
     let signed_for = &request.verified.claim.region;
     let region = match constraint(body)? {
@@ -76,15 +77,18 @@ fn constraint(body: &[u8]) -> Result<Option<String>, Refusal> {
         return Ok(None);
     }
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let document = roxmltree::Document::parse(text)
-        .map_err(|_| Refusal::new(400, "MalformedXML", "The XML you provided was not well-formed"))?;
+    let document = roxmltree::Document::parse(text).map_err(|_| {
+        Refusal::new(400, "MalformedXML", "The XML you provided was not well-formed")
+    })?;
     let found = document.descendants().find(|node| node.tag_name().name() == "LocationConstraint");
     Ok(found.and_then(|node| node.text()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
 /// AWS's rules for names, as far as they are about letters.
 fn is_bucket_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     (3..=63).contains(&name.len())
         && name.bytes().all(plain)
@@ -106,7 +110,8 @@ pub(super) fn location(request: &Request<'_>) -> Result<Response<Body>, Refusal>
     request.bucket()?;
     let region = &request.verified.claim.region;
     let text = if region == "us-east-1" { "" } else { region };
-    Ok(request.xml(&format!("<LocationConstraint xmlns=\"{NAMESPACE}\">{text}</LocationConstraint>")))
+    Ok(request
+        .xml(&format!("<LocationConstraint xmlns=\"{NAMESPACE}\">{text}</LocationConstraint>")))
 }
 
 pub(super) fn delete(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
@@ -114,7 +119,12 @@ pub(super) fn delete(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
     request.shelf.change(|held| {
         let bucket = held.buckets.get(name).ok_or_else(|| no_such_bucket(name))?;
         if !bucket.objects.is_empty() {
-            return Err(Refusal::new(409, "BucketNotEmpty", "The bucket you tried to delete is not empty").with("BucketName", name));
+            return Err(Refusal::new(
+                409,
+                "BucketNotEmpty",
+                "The bucket you tried to delete is not empty",
+            )
+            .with("BucketName", name));
         }
         held.buckets.remove(name);
         Ok(())

@@ -21,7 +21,8 @@ pub enum Kind {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    pub const ALL: [Self; 5] =
+        [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
     /// The header that carries it.
     pub fn header(self) -> &'static str {
@@ -108,7 +109,10 @@ static NVME: Tables = Tables::new(0x9a6c_9329_ac4b_c9b5);
 struct Tables([[u64; 256]; 8]);
 
 impl Tables {
-    #[expect(clippy::indexing_slicing, reason = "computed by the compiler, which checks the bounds")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "computed by the compiler, which checks the bounds"
+    )]
     const fn new(polynomial: u64) -> Self {
         let mut tables = [[0; 256]; 8];
         let mut byte = 0;
@@ -116,7 +120,7 @@ impl Tables {
             let mut value = byte as u64;
             let mut bit = 0;
             while bit < 8 {
-                value = if value & 1 == 1 { (value >> 1) ^ polynomial } else { value >> 1 };
+                value = (value >> 1) ^ (polynomial * (value & 1));
                 bit += 1;
             }
             tables[0][byte] = value;
@@ -136,7 +140,10 @@ impl Tables {
     }
 
     fn at(&self, table: usize, value: u64) -> u64 {
-        let row = self.0.get(table).and_then(|row| row.get(usize::try_from(value & 0xff).unwrap_or_default()));
+        let row = self
+            .0
+            .get(table)
+            .and_then(|row| row.get(usize::try_from(value & 0xff).unwrap_or_default()));
         row.copied().unwrap_or_default()
     }
 

@@ -44,7 +44,11 @@ pub(super) async fn small(request: &Request<'_>, body: Incoming) -> Result<bytes
     let body = Limited::new(body, SMALL).collect().await.map_err(|_| too_large())?.to_bytes();
     let payload = &request.verified.payload;
     if Framing::of(payload).is_some() {
-        return Err(Refusal::new(501, "NotImplemented", "aws-chunked is for PutObject and UploadPart alone here"));
+        return Err(Refusal::new(
+            501,
+            "NotImplemented",
+            "aws-chunked is for PutObject and UploadPart alone here",
+        ));
     }
     promised_hash(payload)?;
     check_hash(request.verified, &sha256_hex(&body))?;
@@ -172,13 +176,22 @@ impl Sums {
             None => None,
             Some(text) => {
                 let raw = STANDARD.decode(text).ok().filter(|raw| raw.len() == 16);
-                let invalid = || Refusal::new(400, "InvalidDigest", "The Content-MD5 you specified is not valid.");
+                let invalid = || {
+                    Refusal::new(
+                        400,
+                        "InvalidDigest",
+                        "The Content-MD5 you specified is not valid.",
+                    )
+                };
                 Some(raw.ok_or_else(invalid)?)
             }
         };
         let in_header = Kind::ALL.into_iter().find(|kind| facts.header(kind.header()).is_some());
-        let announced = facts.header("x-amz-trailer").map(str::to_ascii_lowercase).unwrap_or_default();
-        let in_trailer = Kind::ALL.into_iter().find(|kind| announced.split(',').any(|name| name.trim() == kind.header()));
+        let announced =
+            facts.header("x-amz-trailer").map(str::to_ascii_lowercase).unwrap_or_default();
+        let in_trailer = Kind::ALL
+            .into_iter()
+            .find(|kind| announced.split(',').any(|name| name.trim() == kind.header()));
         Ok(Self {
             md5: md5::Context::new(),
             promised_md5,
@@ -195,7 +208,10 @@ impl Sums {
     }
 
     #[expect(clippy::type_complexity, reason = "two plain values that are taken apart at once")]
-    fn finish(self, trailers: &[(String, String)]) -> Result<([u8; 16], Option<(String, String)>), Refusal> {
+    fn finish(
+        self,
+        trailers: &[(String, String)],
+    ) -> Result<([u8; 16], Option<(String, String)>), Refusal> {
         let md5 = self.md5.compute().0;
         if self.promised_md5.is_some_and(|promised| promised != md5) {
             let text = "The Content-MD5 you specified did not match what we received.";
@@ -204,12 +220,18 @@ impl Sums {
         let Some(running) = self.running else { return Ok((md5, None)) };
         let kind = running.kind;
         let computed = running.finish();
-        let in_trailer = trailers.iter().find(|(name, _)| name == kind.header()).map(|(_, value)| value.clone());
+        let in_trailer =
+            trailers.iter().find(|(name, _)| name == kind.header()).map(|(_, value)| value.clone());
         let promised = self.promised.or(in_trailer).ok_or_else(|| {
-            Refusal::new(400, "InvalidRequest", format!("The trailer {} was announced and did not come", kind.header()))
+            Refusal::new(
+                400,
+                "InvalidRequest",
+                format!("The trailer {} was announced and did not come", kind.header()),
+            )
         })?;
         if promised != computed {
-            let text = format!("The {} you specified did not match the calculated checksum.", kind.name());
+            let text =
+                format!("The {} you specified did not match the calculated checksum.", kind.name());
             return Err(Refusal::new(400, "BadDigest", text));
         }
         Ok((md5, Some((kind.header().to_owned(), computed))))
@@ -221,7 +243,8 @@ fn promised_hash(payload: &str) -> Result<bool, Refusal> {
     if payload == UNSIGNED {
         return Ok(false);
     }
-    if payload.len() == 64 && payload.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+    if payload.len() == 64 && payload.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return Ok(true);
     }
     let text = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
@@ -238,13 +261,20 @@ fn check_hash(verified: &Verified, computed: &str) -> Result<(), Refusal> {
     Err(words::refusal(&fault, crate::answer::Protocol::Rest))
 }
 
-fn promised_length(request: &Request<'_>, framing: Option<Framing>) -> Result<Option<u64>, Refusal> {
+fn promised_length(
+    request: &Request<'_>,
+    framing: Option<Framing>,
+) -> Result<Option<u64>, Refusal> {
     let number = |name: &str| request.facts.header(name).and_then(|text| text.parse::<u64>().ok());
     let name = if framing.is_some() { "x-amz-decoded-content-length" } else { "content-length" };
     match number(name) {
         Some(length) if length > LARGEST_OBJECT => Err(too_large()),
         Some(length) => Ok(Some(length)),
-        None => Err(Refusal::new(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")),
+        None => Err(Refusal::new(
+            411,
+            "MissingContentLength",
+            "You must provide the Content-Length HTTP header.",
+        )),
     }
 }
 
@@ -253,7 +283,9 @@ fn chunk_refusal(fault: &ChunkFault) -> Refusal {
         ChunkFault::Signature(_) => Refusal::new(
             403,
             "SignatureDoesNotMatch",
-            format!("The request signature we calculated does not match the signature you provided: {fault}."),
+            format!(
+                "The request signature we calculated does not match the signature you provided: {fault}."
+            ),
         ),
         ChunkFault::TooSmall => Refusal::new(
             403,

@@ -39,14 +39,24 @@ impl Question {
         let most = match one("max-keys").as_str() {
             "" => 1000,
             text => text.parse::<usize>().map_err(|_| {
-                Refusal::new(400, "InvalidArgument", "Provided max-keys not an integer or within integer range")
+                Refusal::new(
+                    400,
+                    "InvalidArgument",
+                    "Provided max-keys not an integer or within integer range",
+                )
             })?,
         };
         let after = match request.facts.parameter("continuation-token") {
             None => one("start-after"),
             Some(token) => {
                 let text = URL_SAFE.decode(token).ok().and_then(|raw| String::from_utf8(raw).ok());
-                text.ok_or_else(|| Refusal::new(400, "InvalidArgument", "The continuation token provided is incorrect"))?
+                text.ok_or_else(|| {
+                    Refusal::new(
+                        400,
+                        "InvalidArgument",
+                        "The continuation token provided is incorrect",
+                    )
+                })?
             }
         };
         Ok(Self {
@@ -84,7 +94,9 @@ impl Question {
     fn name_of(&self, key: &str) -> String {
         let rest = key.get(self.prefix.len()..).unwrap_or_default();
         match rest.find(&self.delimiter).filter(|_| !self.delimiter.is_empty()) {
-            Some(at) => format!("{}{}{}", self.prefix, rest.get(..at).unwrap_or_default(), self.delimiter),
+            Some(at) => {
+                format!("{}{}{}", self.prefix, rest.get(..at).unwrap_or_default(), self.delimiter)
+            }
             None => key.to_owned(),
         }
     }
@@ -124,7 +136,9 @@ fn list_result(name: &str, bucket: &Bucket, question: &Question) -> String {
     let prefixes: String = page
         .prefixes
         .iter()
-        .map(|prefix| format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", question.show(prefix)))
+        .map(|prefix| {
+            format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", question.show(prefix))
+        })
         .collect();
     let next = if page.more {
         format!("<NextContinuationToken>{}</NextContinuationToken>", URL_SAFE.encode(&page.last))

@@ -39,7 +39,9 @@ impl Request<'_> {
     fn xml(&self, text: &str) -> Response<Body> {
         let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{text}");
         let mut answer = rest(StatusCode::OK, full(text), self.request_id);
-        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         answer
     }
 
@@ -89,7 +91,11 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<Response<Bo
     entry.operation = act.map(Act::name).unwrap_or_default().to_owned();
     let verified = let_in(world, &facts, (&call.endpoint, Payload::ToCome, Protocol::Rest), entry)?;
     let act = act.ok_or_else(|| {
-        Refusal::new(501, "NotImplemented", "A header or a parameter you provided implies functionality that is not implemented")
+        Refusal::new(
+            501,
+            "NotImplemented",
+            "A header or a parameter you provided implies functionality that is not implemented",
+        )
     })?;
     let cut = admit(world, &verified.principal, ("s3", act.name(), Protocol::Rest), entry).await?;
     let request = Request {
@@ -111,7 +117,11 @@ async fn run(world: &World, call: Call, entry: &mut Entry) -> Result<Response<Bo
     Ok(mark(answer, cut))
 }
 
-fn with_small_body(request: &Request<'_>, act: Act, body: &[u8]) -> Result<Response<Body>, Refusal> {
+fn with_small_body(
+    request: &Request<'_>,
+    act: Act,
+    body: &[u8],
+) -> Result<Response<Body>, Refusal> {
     match act {
         Act::ListBuckets => Ok(buckets::list(request)),
         Act::CreateBucket => buckets::create(request, body),
@@ -128,7 +138,9 @@ fn with_small_body(request: &Request<'_>, act: Act, body: &[u8]) -> Result<Respo
         Act::CompleteMultipartUpload => multipart::complete(request, body),
         Act::AbortMultipartUpload => multipart::abort(request),
         Act::ListParts => listing::parts(request),
-        Act::PutObject | Act::UploadPart => Err(Refusal::new(500, "InternalError", "an upload lost its body")),
+        Act::PutObject | Act::UploadPart => {
+            Err(Refusal::new(500, "InternalError", "an upload lost its body"))
+        }
     }
 }
 

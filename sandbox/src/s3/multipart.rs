@@ -61,11 +61,18 @@ pub(super) fn etag_of(part: &Part) -> String {
     hex::encode(part.md5)
 }
 
-pub(super) async fn upload_part(request: &Request<'_>, body: Incoming) -> Result<Response<Body>, Refusal> {
+pub(super) async fn upload_part(
+    request: &Request<'_>,
+    body: Incoming,
+) -> Result<Response<Body>, Refusal> {
     let (id, _) = find(request)?;
     let number = request.facts.parameter("partNumber").and_then(|text| text.parse::<u32>().ok());
     let number = number.filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
-        Refusal::new(400, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+        Refusal::new(
+            400,
+            "InvalidArgument",
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
     })?;
     let received = intake::large(request, body).await?;
     let part = Part { blob: received.blob, md5: received.md5, modified: request.world.now() };
@@ -125,14 +132,25 @@ pub(super) fn complete(request: &Request<'_>, body: &[u8]) -> Result<Response<Bo
 
 /// The parts that the request lists, checked against those that came.
 fn choose(body: &[u8], upload: &Upload) -> Result<Vec<Part>, Refusal> {
-    let malformed = || Refusal::new(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema");
+    let malformed = || {
+        Refusal::new(
+            400,
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published schema",
+        )
+    };
     let text = std::str::from_utf8(body).map_err(|_| malformed())?;
     let document = roxmltree::Document::parse(text).map_err(|_| malformed())?;
     let mut chosen = Vec::new();
     let mut last = 0;
     for node in document.descendants().filter(|node| node.tag_name().name() == "Part") {
-        let child = |name: &str| node.children().find(|child| child.tag_name().name() == name).and_then(|child| child.text());
-        let number: u32 = child("PartNumber").and_then(|text| text.parse().ok()).ok_or_else(malformed)?;
+        let child = |name: &str| {
+            node.children()
+                .find(|child| child.tag_name().name() == name)
+                .and_then(|child| child.text())
+        };
+        let number: u32 =
+            child("PartNumber").and_then(|text| text.parse().ok()).ok_or_else(malformed)?;
         let etag = child("ETag").ok_or_else(malformed)?.trim_matches('"');
         if number <= last {
             let text = "The list of parts was not in ascending order. Parts must be ordered by part number.";

@@ -20,8 +20,14 @@ use super::{Request, http_date, intake, iso};
 const PIECE: u64 = 256 * 1024;
 
 /// Headers that are kept with an object and come back with it.
-const KEPT: [&str; 6] =
-    ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
+const KEPT: [&str; 6] = [
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+];
 
 /// The headers of a request that its object keeps.
 pub(super) fn kept_headers(request: &Request<'_>) -> BTreeMap<String, String> {
@@ -34,7 +40,8 @@ pub(super) fn kept_headers(request: &Request<'_>) -> BTreeMap<String, String> {
         let mut text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         if name == "content-encoding" {
             // The framing of the upload is not a property of the object.
-            let left: Vec<&str> = text.split(',').map(str::trim).filter(|one| *one != "aws-chunked").collect();
+            let left: Vec<&str> =
+                text.split(',').map(str::trim).filter(|one| *one != "aws-chunked").collect();
             text = left.join(",");
         }
         if !text.is_empty() {
@@ -95,7 +102,9 @@ fn check_key(key: &str) -> Result<(), Refusal> {
 fn find(request: &Request<'_>) -> Result<Object, Refusal> {
     let (bucket, key) = (request.bucket()?, request.key());
     let found = request.shelf.read(|held| held.buckets.get(bucket)?.objects.get(key).cloned());
-    found.ok_or_else(|| Refusal::new(404, "NoSuchKey", "The specified key does not exist.").with("Key", key))
+    found.ok_or_else(|| {
+        Refusal::new(404, "NoSuchKey", "The specified key does not exist.").with("Key", key)
+    })
 }
 
 pub(super) fn get(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
@@ -110,14 +119,22 @@ pub(super) fn get(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
     };
     let (start, length) = range.unwrap_or((0, whole));
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let body = if request.facts.method == "HEAD" { full(Bytes::new()) } else { stream(object.pieces.clone(), start, length) };
+    let body = if request.facts.method == "HEAD" {
+        full(Bytes::new())
+    } else {
+        stream(object.pieces.clone(), start, length)
+    };
     let mut answer = rest(status, body, request.request_id);
     describe(&mut answer, &object, length);
     let headers = answer.headers_mut();
     if range.is_some() {
         let text = format!("bytes {start}-{}/{whole}", start + length - 1);
         headers.insert(header::CONTENT_RANGE, text_value(&text));
-    } else if request.facts.header("x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) {
+    } else if request
+        .facts
+        .header("x-amz-checksum-mode")
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"))
+    {
         add_checksum(&mut answer, object.facts.checksum.as_ref());
     }
     Ok(answer)
@@ -126,7 +143,9 @@ pub(super) fn get(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
 fn describe(answer: &mut Response<Body>, object: &Object, length: u64) {
     let headers = answer.headers_mut();
     for (name, value) in &object.facts.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()))
+        {
             headers.insert(name, value);
         }
     }
@@ -146,27 +165,39 @@ fn add_checksum(answer: &mut Response<Body>, checksum: Option<&(String, String)>
 
 /// `If-Match` and `If-None-Match`.
 fn condition(request: &Request<'_>, object: &Object) -> Result<Option<Response<Body>>, Refusal> {
-    let matches = |text: &str| text.split(',').any(|one| one.trim() == "*" || one.trim().trim_matches('"') == object.facts.etag);
+    let matches = |text: &str| {
+        text.split(',')
+            .any(|one| one.trim() == "*" || one.trim().trim_matches('"') == object.facts.etag)
+    };
     if request.facts.header("if-match").is_some_and(|text| !matches(text)) {
         return Err(precondition("If-Match"));
     }
     if request.facts.header("if-none-match").is_some_and(matches) {
         let mut answer = request.bare(StatusCode::NOT_MODIFIED);
-        answer.headers_mut().insert(header::ETAG, text_value(&format!("\"{}\"", object.facts.etag)));
+        answer
+            .headers_mut()
+            .insert(header::ETAG, text_value(&format!("\"{}\"", object.facts.etag)));
         return Ok(Some(answer));
     }
     Ok(None)
 }
 
 fn precondition(which: &str) -> Refusal {
-    Refusal::new(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-        .with("Condition", which)
+    Refusal::new(
+        412,
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+    )
+    .with("Condition", which)
 }
 
 /// One range of bytes as start and length. What is not understood counts as no range, as HTTP
 /// wants it.
 fn read_range(text: &str, whole: u64) -> Result<Option<(u64, u64)>, Refusal> {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else { return Ok(None) };
+    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|spec| spec.split_once('-'))
+    else {
+        return Ok(None);
+    };
     let refused = || {
         Refusal::new(416, "InvalidRange", "The requested range is not satisfiable")
             .with("RangeRequested", text)
@@ -175,7 +206,9 @@ fn read_range(text: &str, whole: u64) -> Result<Option<(u64, u64)>, Refusal> {
     let (start, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(start), Ok(end)) if start <= end => (start, end.saturating_add(1).min(whole)),
         (Ok(start), Err(_)) if last.is_empty() => (start, whole),
-        (Err(_), Ok(count)) if first.is_empty() && count > 0 => (whole.saturating_sub(count), whole),
+        (Err(_), Ok(count)) if first.is_empty() && count > 0 => {
+            (whole.saturating_sub(count), whole)
+        }
         _ => return Ok(None),
     };
     if start >= end { Err(refused()) } else { Ok(Some((start, end - start))) }
@@ -273,7 +306,9 @@ pub(super) fn delete_many(request: &Request<'_>, body: &[u8]) -> Result<Response
         .filter(|node| node.has_tag_name("Key") || node.tag_name().name() == "Key")
         .filter_map(|node| node.text())
         .collect();
-    let quiet = document.descendants().any(|node| node.tag_name().name() == "Quiet" && node.text() == Some("true"));
+    let quiet = document
+        .descendants()
+        .any(|node| node.tag_name().name() == "Quiet" && node.text() == Some("true"));
     let mut told = String::new();
     for key in keys {
         remove(request, bucket, key)?;
@@ -281,18 +316,32 @@ pub(super) fn delete_many(request: &Request<'_>, body: &[u8]) -> Result<Response
             told.push_str(&format!("<Deleted><Key>{}</Key></Deleted>", escape(key)));
         }
     }
-    Ok(request.xml(&format!("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{told}</DeleteResult>")))
+    Ok(request.xml(&format!(
+        "<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{told}</DeleteResult>"
+    )))
 }
 
 pub(super) fn copy(request: &Request<'_>) -> Result<Response<Body>, Refusal> {
     let bucket = request.bucket()?;
     let source = request.facts.header("x-amz-copy-source").unwrap_or_default();
     let source = String::from_utf8_lossy(&decode(source)).into_owned();
-    let invalid = || Refusal::new(400, "InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+    let invalid = || {
+        Refusal::new(
+            400,
+            "InvalidArgument",
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    };
     let (from, key) = source.trim_start_matches('/').split_once('/').ok_or_else(invalid)?;
-    request.shelf.reach(from, &request.verified.principal.account, &request.verified.claim.region)?;
+    request.shelf.reach(
+        from,
+        &request.verified.principal.account,
+        &request.verified.claim.region,
+    )?;
     let found = request.shelf.read(|held| held.buckets.get(from)?.objects.get(key).cloned());
-    let found = found.ok_or_else(|| Refusal::new(404, "NoSuchKey", "The specified key does not exist.").with("Key", key))?;
+    let found = found.ok_or_else(|| {
+        Refusal::new(404, "NoSuchKey", "The specified key does not exist.").with("Key", key)
+    })?;
     let failed = |error: std::io::Error| Refusal::new(500, "InternalError", error.to_string());
     let mut pieces = Vec::new();
     for piece in &found.pieces {

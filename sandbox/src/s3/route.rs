@@ -56,9 +56,29 @@ impl Target {
 
 /// Parameters that choose another operation than the plain one.
 const SUBRESOURCES: [&str; 24] = [
-    "accelerate", "acl", "analytics", "attributes", "cors", "encryption", "intelligent-tiering", "inventory",
-    "legal-hold", "lifecycle", "logging", "metrics", "notification", "object-lock", "ownershipControls", "policy",
-    "policyStatus", "publicAccessBlock", "replication", "requestPayment", "restore", "retention", "tagging",
+    "accelerate",
+    "acl",
+    "analytics",
+    "attributes",
+    "cors",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "tagging",
     "website",
 ];
 
@@ -91,7 +111,11 @@ impl Act {
     pub fn of(facts: &Facts, target: &Target) -> Option<Self> {
         let names: Vec<String> = pairs(&facts.query).into_iter().map(|(name, _)| name).collect();
         let has = |name: &str| names.iter().any(|given| given == name);
-        if SUBRESOURCES.iter().any(|name| has(name)) || has("versionId") || has("versions") || has("versioning") {
+        if SUBRESOURCES.iter().any(|name| has(name))
+            || has("versionId")
+            || has("versions")
+            || has("versioning")
+        {
             return None;
         }
         let copies = facts.headers.contains_key("x-amz-copy-source");
@@ -164,8 +188,14 @@ mod tests {
     #[test]
     fn bucket_and_key_come_from_path_or_host() {
         let (_, target) = read("GET", "/photos/a%20b/%C3%BC", None);
-        assert_eq!(target, Target { bucket: Some("photos".to_owned()), key: Some("a b/ü".to_owned()) });
+        assert_eq!(
+            target,
+            Target { bucket: Some("photos".to_owned()), key: Some("a b/ü".to_owned()) }
+        );
         let (_, target) = read("GET", "/photos/a", Some("other"));
-        assert_eq!(target, Target { bucket: Some("other".to_owned()), key: Some("photos/a".to_owned()) });
+        assert_eq!(
+            target,
+            Target { bucket: Some("other".to_owned()), key: Some("photos/a".to_owned()) }
+        );
     }
 }

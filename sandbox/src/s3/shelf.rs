@@ -163,9 +163,15 @@ impl Shelf {
         let Some(dir) = dir else {
             let temporary = tempfile::Builder::new().prefix("sandbox-s3-").tempdir()?;
             let dir = temporary.path().to_owned();
-            return Ok(Self { dir, index: None, holdings: Mutex::default(), _temporary: Some(temporary) });
+            return Ok(Self {
+                dir,
+                index: None,
+                holdings: Mutex::default(),
+                _temporary: Some(temporary),
+            });
         };
-        std::fs::create_dir_all(&dir).with_context(|| format!("could not make {}", dir.display()))?;
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("could not make {}", dir.display()))?;
         let index = dir.join("index.json");
         let holdings = if index.exists() { read_index(&index, &dir)? } else { Holdings::default() };
         Ok(Self { dir, index: Some(index), holdings: Mutex::new(holdings), _temporary: None })
@@ -182,25 +188,35 @@ impl Shelf {
     }
 
     /// Changes, and writes the index when there is one.
-    pub fn change<T>(&self, act: impl FnOnce(&mut Holdings) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    pub fn change<T>(
+        &self,
+        act: impl FnOnce(&mut Holdings) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let mut holdings = self.lock();
         let outcome = act(&mut holdings)?;
         if let Some(index) = &self.index {
-            write_index(index, &holdings).map_err(|error| Refusal::new(500, "InternalError", format!("{error:#}")))?;
+            write_index(index, &holdings)
+                .map_err(|error| Refusal::new(500, "InternalError", format!("{error:#}")))?;
         }
         Ok(outcome)
     }
 
     /// Checks that a bucket is there, is the caller's, and is in the region that was signed for.
     pub fn reach(&self, name: &str, account: &str, region: &str) -> Result<(), Refusal> {
-        let found = self.read(|held| held.buckets.get(name).map(|one| (one.account.clone(), one.region.clone())));
+        let found = self.read(|held| {
+            held.buckets.get(name).map(|one| (one.account.clone(), one.region.clone()))
+        });
         let (owner, place) = found.ok_or_else(|| no_such_bucket(name))?;
         if owner != account {
             return Err(Refusal::new(403, "AccessDenied", "Access Denied"));
         }
         if place != region {
-            let text = format!("The authorization header is malformed; the region '{region}' is wrong; expecting '{place}'");
-            return Err(Refusal::new(400, "AuthorizationHeaderMalformed", text).with("Region", place));
+            let text = format!(
+                "The authorization header is malformed; the region '{region}' is wrong; expecting '{place}'"
+            );
+            return Err(
+                Refusal::new(400, "AuthorizationHeaderMalformed", text).with("Region", place)
+            );
         }
         Ok(())
     }
@@ -212,7 +228,10 @@ impl Shelf {
         }
         let held = std::mem::take(&mut *self.lock());
         held.buckets.values().flat_map(|bucket| bucket.objects.values()).for_each(Object::discard);
-        held.uploads.values().flat_map(|upload| upload.parts.values()).for_each(|part| part.blob.discard());
+        held.uploads
+            .values()
+            .flat_map(|upload| upload.parts.values())
+            .for_each(|part| part.blob.discard());
     }
 
     fn lock(&self) -> MutexGuard<'_, Holdings> {
@@ -222,7 +241,8 @@ impl Shelf {
 
 /// What AWS says of a bucket that is not there.
 pub fn no_such_bucket(name: &str) -> Refusal {
-    Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist").with("BucketName", name)
+    Refusal::new(404, "NoSuchBucket", "The specified bucket does not exist")
+        .with("BucketName", name)
 }
 
 fn write_index(path: &Path, holdings: &Holdings) -> anyhow::Result<()> {
@@ -242,9 +262,14 @@ fn write_index(path: &Path, holdings: &Holdings) -> anyhow::Result<()> {
 
 fn read_index(path: &Path, dir: &Path) -> anyhow::Result<Holdings> {
     let text = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    let index: Index = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let index: Index =
+        serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
     let object = |written: WrittenObject| Object {
-        pieces: written.pieces.into_iter().map(|(name, length)| Blob::new(dir.join(name), length)).collect(),
+        pieces: written
+            .pieces
+            .into_iter()
+            .map(|(name, length)| Blob::new(dir.join(name), length))
+            .collect(),
         facts: written.facts,
     };
     let bucket = |written: WrittenBucket| Bucket {

@@ -122,11 +122,14 @@ fn resolve_dots(path: &str) -> String {
 /// signature of the presigned form.
 pub fn canonical_query(query: &str) -> String {
     let mut pairs: Vec<(String, String)> = raw_pairs(query)
-        .map(|(name, value)| (encode(&decode(name), Slash::Encode), encode(&decode(value), Slash::Encode)))
+        .map(|(name, value)| {
+            (encode(&decode(name), Slash::Encode), encode(&decode(value), Slash::Encode))
+        })
         .filter(|(name, _)| name != "X-Amz-Signature")
         .collect();
     pairs.sort();
-    let texts: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let texts: Vec<String> =
+        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     texts.join("&")
 }
 
@@ -137,7 +140,10 @@ pub fn pairs(query: &str) -> Vec<(String, String)> {
 }
 
 fn raw_pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, "")))
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
 }
 
 /// What to do with a slash.

@@ -114,7 +114,8 @@ fn time_fits(claim: &Claim, now: Timestamp) -> Result<(), Fault> {
     }
     match claim.form {
         Form::Query { seconds } => {
-            let end = claim.at.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(claim.at);
+            let end =
+                claim.at.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(claim.at);
             if end < now {
                 return Err(Fault::PresignedExpired(amz_date(end)));
             }
@@ -147,7 +148,9 @@ fn all_signed(claim: &Claim, facts: &Facts) -> Result<(), Fault> {
     }
     let absent = claim.signed_headers.iter().find(|name| facts.canonical_header(name).is_none());
     if let Some(absent) = absent {
-        return Err(Fault::Malformed(format!("'{absent}' is named in SignedHeaders and not in the request")));
+        return Err(Fault::Malformed(format!(
+            "'{absent}' is named in SignedHeaders and not in the request"
+        )));
     }
     if unsigned.is_empty() { Ok(()) } else { Err(Fault::Unsigned(unsigned)) }
 }

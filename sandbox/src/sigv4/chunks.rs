@@ -75,7 +75,10 @@ struct Chain {
 
 impl Chain {
     fn next(&mut self, kind: &str, hashes: &str) -> String {
-        let text = format!("AWS4-HMAC-SHA256-{kind}\n{}\n{}\n{}\n{hashes}", self.date, self.scope, self.last);
+        let text = format!(
+            "AWS4-HMAC-SHA256-{kind}\n{}\n{}\n{}\n{hashes}",
+            self.date, self.scope, self.last
+        );
         self.last = hex::encode(hmac_sha256(&self.key, text.as_bytes()));
         self.last.clone()
     }
@@ -187,8 +190,10 @@ impl Decoder {
         if !self.framing.is_signed() {
             return Ok(());
         }
-        let hash = std::mem::replace(&mut self.hash, digest::Context::new(&digest::SHA256)).finish();
-        let signature = self.chain.next("PAYLOAD", &format!("{EMPTY_SHA256}\n{}", hex::encode(hash)));
+        let hash =
+            std::mem::replace(&mut self.hash, digest::Context::new(&digest::SHA256)).finish();
+        let signature =
+            self.chain.next("PAYLOAD", &format!("{EMPTY_SHA256}\n{}", hex::encode(hash)));
         if same(&signature, &self.promised) {
             return Ok(());
         }
@@ -196,7 +201,8 @@ impl Decoder {
     }
 
     fn line_end(&mut self, line: &[u8]) -> Result<(), ChunkFault> {
-        let text = std::str::from_utf8(line).map_err(|_| ChunkFault::Framing("a line is not text"))?;
+        let text =
+            std::str::from_utf8(line).map_err(|_| ChunkFault::Framing("a line is not text"))?;
         let text = text.trim_end_matches(['\r', '\n']);
         match self.state {
             State::Size => self.size_line(text),
@@ -212,11 +218,16 @@ impl Decoder {
 
     fn size_line(&mut self, text: &str) -> Result<(), ChunkFault> {
         let (size, extension) = text.split_once(';').unwrap_or((text, ""));
-        let size = u64::from_str_radix(size.trim(), 16).map_err(|_| ChunkFault::Framing("a chunk's size is no number"))?;
+        let size = u64::from_str_radix(size.trim(), 16)
+            .map_err(|_| ChunkFault::Framing("a chunk's size is no number"))?;
         match extension.trim().strip_prefix("chunk-signature=") {
             Some(signature) if self.framing.is_signed() => signature.clone_into(&mut self.promised),
-            None if self.framing.is_signed() => return Err(ChunkFault::Framing("a chunk has no signature")),
-            Some(_) => return Err(ChunkFault::Framing("a chunk has a signature that was not announced")),
+            None if self.framing.is_signed() => {
+                return Err(ChunkFault::Framing("a chunk has no signature"));
+            }
+            Some(_) => {
+                return Err(ChunkFault::Framing("a chunk has a signature that was not announced"));
+            }
             None => {}
         }
         if size == 0 {
@@ -244,7 +255,8 @@ impl Decoder {
             }
             return Ok(());
         }
-        let (name, value) = text.split_once(':').ok_or(ChunkFault::Framing("a trailer has no value"))?;
+        let (name, value) =
+            text.split_once(':').ok_or(ChunkFault::Framing("a trailer has no value"))?;
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
         if !self.framing.has_trailer() || self.trailers.len() == TRAILER_LIMIT {
             return Err(ChunkFault::Framing("a trailer where none was announced"));
@@ -314,7 +326,11 @@ mod tests {
         body
     }
 
-    fn decode(framing: Framing, body: &[u8], step: usize) -> Result<(Vec<u8>, Vec<(String, String)>), ChunkFault> {
+    fn decode(
+        framing: Framing,
+        body: &[u8],
+        step: usize,
+    ) -> Result<(Vec<u8>, Vec<(String, String)>), ChunkFault> {
         let mut decoder = Decoder::new(framing, &example(SEED));
         let mut out = Vec::new();
         for piece in body.chunks(step) {
@@ -336,7 +352,10 @@ mod tests {
     fn altered_chunks_are_refused() {
         let mut body = manual_body();
         body[1000] = b'b';
-        assert_eq!(decode(Framing::Signed, &body, 4096), Err(ChunkFault::Signature("chunk 1".to_owned())));
+        assert_eq!(
+            decode(Framing::Signed, &body, 4096),
+            Err(ChunkFault::Signature("chunk 1".to_owned()))
+        );
         let body = manual_body();
         assert_eq!(decode(Framing::Signed, &body[..body.len() - 2], 4096), Err(ChunkFault::Short));
         let mut body = manual_body();
@@ -364,7 +383,11 @@ mod tests {
             b"3;chunk-signature=00\r\nabc\r\n0\r\n\r\n",
             b"",
         ] {
-            assert!(decode(Framing::UnsignedWithTrailer, body, 3).is_err(), "{}", String::from_utf8_lossy(body));
+            assert!(
+                decode(Framing::UnsignedWithTrailer, body, 3).is_err(),
+                "{}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
 }

@@ -72,7 +72,8 @@ impl Claim {
             return Err(Fault::Scheme(scheme.to_owned()));
         }
         let part = |name: &str| {
-            rest.split([',', ' ']).find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+            rest.split([',', ' '])
+                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
         };
         let date = facts.header("x-amz-date").or_else(|| facts.header("date"));
         let mut lacking = Vec::new();
@@ -84,9 +85,13 @@ impl Claim {
         if date.is_none() {
             lacking.push("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.".to_owned());
         }
-        let (Some(credential), Some(signature), Some(signed), Some(date), true) =
-            (part("Credential"), part("Signature"), part("SignedHeaders"), date, lacking.is_empty())
-        else {
+        let (Some(credential), Some(signature), Some(signed), Some(date), true) = (
+            part("Credential"),
+            part("Signature"),
+            part("SignedHeaders"),
+            date,
+            lacking.is_empty(),
+        ) else {
             return Err(Fault::Incomplete(lacking));
         };
         let token = facts.header("x-amz-security-token").map(str::to_owned);
@@ -101,14 +106,21 @@ impl Claim {
         let values = names.map(|name| facts.parameter(name).filter(|value| !value.is_empty()));
         let [Some(credential), Some(signature), Some(signed), Some(date)] = &values else {
             let lacking = names.iter().zip(&values).filter(|(_, value)| value.is_none());
-            let texts = lacking.map(|(name, _)| format!("AWS query-string parameters must include '{name}'."));
+            let texts = lacking
+                .map(|(name, _)| format!("AWS query-string parameters must include '{name}'."));
             return Err(Fault::Incomplete(texts.collect()));
         };
         let seconds = match facts.parameter("X-Amz-Expires") {
             None => 300,
-            Some(text) => text.parse().ok().filter(|seconds| (1..=604_800).contains(seconds)).ok_or_else(|| {
-                Fault::Malformed("X-Amz-Expires must be a number between 1 and 604800 seconds".to_owned())
-            })?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|seconds| (1..=604_800).contains(seconds))
+                .ok_or_else(|| {
+                    Fault::Malformed(
+                        "X-Amz-Expires must be a number between 1 and 604800 seconds".to_owned(),
+                    )
+                })?,
         };
         let token = facts.parameter("X-Amz-Security-Token");
         Parts { form: Form::Query { seconds }, credential, signature, signed, date, token }.claim()
@@ -136,7 +148,9 @@ impl Parts<'_> {
         let (date, at) = read_date(self.date)?;
         let signed_headers: Vec<String> = self.signed.split(';').map(str::to_owned).collect();
         let ordered = signed_headers.is_sorted_by(|one, other| one < other);
-        let lower = signed_headers.iter().all(|name| !name.is_empty() && *name == name.to_ascii_lowercase());
+        let lower = signed_headers
+            .iter()
+            .all(|name| !name.is_empty() && *name == name.to_ascii_lowercase());
         if !ordered || !lower {
             return Err(Fault::Malformed(format!(
                 "SignedHeaders must be lower case, sorted and without repetition, got '{}'",

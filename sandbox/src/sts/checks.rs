@@ -56,9 +56,14 @@ impl Wish {
         }
         if let Some(policy) = &self.policy {
             length("policy", policy, 1, 2048)?;
-            let object = serde_json::from_str::<serde_json::Value>(policy).is_ok_and(|value| value.is_object());
+            let object = serde_json::from_str::<serde_json::Value>(policy)
+                .is_ok_and(|value| value.is_object());
             if !object {
-                return Err(Refusal::new(400, "MalformedPolicyDocument", "This policy contains invalid Json"));
+                return Err(Refusal::new(
+                    400,
+                    "MalformedPolicyDocument",
+                    "This policy contains invalid Json",
+                ));
             }
         }
         if self.policy_arns.len() > 10 {
@@ -66,7 +71,9 @@ impl Wish {
         }
         let known = |key: &&String| !self.tags.keys().any(|tag| tag.eq_ignore_ascii_case(key));
         match self.transitive_tag_keys.iter().find(known) {
-            Some(stray) => Err(malformed(&format!("The transitive tag key {stray} is not among the session tags"))),
+            Some(stray) => Err(malformed(&format!(
+                "The transitive tag key {stray} is not among the session tags"
+            ))),
             None => Ok(()),
         }
     }
@@ -80,7 +87,9 @@ impl Wish {
             ));
         }
         if asked > role_max {
-            return Err(malformed("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+            return Err(malformed(
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            ));
         }
         Ok(asked)
     }
@@ -124,7 +133,11 @@ fn read_tags(form: &Form) -> Result<BTreeMap<String, String>, Refusal> {
         length("tags.member.key", &key, 1, 128)?;
         length("tags.member.value", &value, 0, 256)?;
         if tags.keys().any(|known: &String| known.eq_ignore_ascii_case(&key)) {
-            return Err(Refusal::new(400, "InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive."));
+            return Err(Refusal::new(
+                400,
+                "InvalidParameterValue",
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
         tags.insert(key, value);
     }
@@ -137,16 +150,26 @@ pub(super) fn malformed(text: &str) -> Refusal {
 }
 
 fn constraint(value: &str, member: &str, rule: &str) -> Refusal {
-    malformed(&format!("1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"))
+    malformed(&format!(
+        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: {rule}"
+    ))
 }
 
 fn length(member: &str, value: &str, least: usize, most: usize) -> Result<(), Refusal> {
     let count = value.chars().count();
     if count < least {
-        return Err(constraint(value, member, &format!("Member must have length greater than or equal to {least}")));
+        return Err(constraint(
+            value,
+            member,
+            &format!("Member must have length greater than or equal to {least}"),
+        ));
     }
     if count > most {
-        return Err(constraint(value, member, &format!("Member must have length less than or equal to {most}")));
+        return Err(constraint(
+            value,
+            member,
+            &format!("Member must have length less than or equal to {most}"),
+        ));
     }
     Ok(())
 }
@@ -155,7 +178,11 @@ fn pattern(member: &str, value: &str, signs: &str, shown: &str) -> Result<(), Re
     if value.chars().all(|letter| letter.is_ascii_alphanumeric() || signs.contains(letter)) {
         return Ok(());
     }
-    Err(constraint(value, member, &format!("Member must satisfy regular expression pattern: {shown}")))
+    Err(constraint(
+        value,
+        member,
+        &format!("Member must satisfy regular expression pattern: {shown}"),
+    ))
 }
 
 /// A name of letters, digits and `+=,.@-_`.

@@ -1,5 +1,12 @@
 //! A sandbox in this process, and a client that signs with somebody else's implementation.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "each test file uses a part of it, and all of it is test code"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
@@ -72,12 +79,20 @@ impl Sandbox {
         let exchange = transport::send(&Environment::default(), request).await.unwrap();
         let (head, body) = exchange.response.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes());
-        Reply { status: head.status, headers: head.headers, broken: body.is_err(), body: body.unwrap_or_default() }
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            broken: body.is_err(),
+            body: body.unwrap_or_default(),
+        }
     }
 
     /// Asks the control interface.
     pub async fn control(&self, method: Method, action: &str, body: &str) -> Value {
-        let request = Request::builder().method(method).uri(format!("/_sandbox/{action}")).header("host", self.address.to_string());
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/_sandbox/{action}"))
+            .header("host", self.address.to_string());
         let reply = self.send(request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         serde_json::from_slice(&reply.body).unwrap()
@@ -99,7 +114,9 @@ impl Sandbox {
 
     /// Assumes a role; gives a caller with its keys.
     pub async fn assume(&self, caller: &Caller, extra: &str) -> Caller {
-        let form = format!("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A{ACCOUNT}%3Arole%2Freader&RoleSessionName=bob{extra}");
+        let form = format!(
+            "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A{ACCOUNT}%3Arole%2Freader&RoleSessionName=bob{extra}"
+        );
         let reply = self.sts(caller, &form).await;
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
         Caller {
@@ -152,7 +169,13 @@ impl Reply {
     /// The error code, of JSON or XML.
     pub fn code(&self) -> String {
         match serde_json::from_slice::<Value>(&self.body) {
-            Ok(value) => value["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap_or_default().to_owned(),
+            Ok(value) => value["__type"]
+                .as_str()
+                .unwrap_or_default()
+                .rsplit('#')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             Err(_) => self.element("Code"),
         }
     }
@@ -195,7 +218,8 @@ impl Caller {
 
     /// Signs with the AWS SDK's own signer.
     pub fn sign(&self, mut request: Request<Bytes>, service: &str) -> Request<Bytes> {
-        let identity = Credentials::new(&self.id, &self.secret, self.token.clone(), None, "test").into();
+        let identity =
+            Credentials::new(&self.id, &self.secret, self.token.clone(), None, "test").into();
         let mut settings = SigningSettings::default();
         if service == "s3" {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
