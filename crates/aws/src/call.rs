@@ -282,3 +282,193 @@ impl BadCall {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use http::request::Parts;
+
+    use super::{BadCall, Call};
+    use crate::endpoint::Endpoint;
+    use crate::reply::Fault;
+    use crate::service::Service;
+
+    const DYNAMODB: &str = "dynamodb.us-east-1.amazonaws.com";
+    const STS: &str = "sts.us-east-1.amazonaws.com";
+    const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.0");
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+    const GET_ITEM: (&str, &str) = ("x-amz-target", "DynamoDB_20120810.GetItem");
+
+    fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn authorization(service: &str, region: &str) -> String {
+        let scope = format!("20150830/{region}/{service}/aws4_request");
+        let zeros = "0".repeat(64);
+        format!("AWS4-HMAC-SHA256 Credential=AKID/{scope}, SignedHeaders=host, Signature={zeros}")
+    }
+
+    #[test]
+    fn a_dynamodb_request_gives_its_facts() {
+        let authorization = authorization("dynamodb", "us-east-1");
+        let headers = [("host", DYNAMODB), JSON, GET_ITEM, ("authorization", &authorization)];
+        let parts = parts("POST", "/", &headers);
+        assert!(Call::needs_body(&parts));
+        let body = br#"{"TableName":"T","Key":{"id":{"S":"secret"}}}"#;
+        let call = Call::parse(&parts, Some(body)).unwrap();
+        assert_eq!(
+            (call.service(), call.operation(), call.is_signed()),
+            (Service::DYNAMODB, "GetItem", true)
+        );
+        let tables: Vec<&str> = call.tables().iter().map(crate::dynamodb::Table::name).collect();
+        assert_eq!((tables, call.tables_are_complete()), (vec!["T"], true));
+        assert!(!call.hands_out_keys());
+        assert!(!format!("{call:?}").contains("secret"));
+        assert!(matches!(Call::parse(&parts, None), Err(BadCall::NoBody { .. })));
+    }
+
+    #[test]
+    fn endpoint_mode_takes_service_and_region_from_the_scope() {
+        let authorization = authorization("dynamodb", "eu-west-1");
+        let target = ("x-amz-target", "DynamoDBStreams_20120810.ListStreams");
+        let headers = [("host", "localhost:4000"), JSON, target, ("authorization", &authorization)];
+        let call = Call::parse(&parts("POST", "/", &headers), Some(b"{}")).unwrap();
+        assert_eq!(call.service(), Service::DYNAMODB_STREAMS);
+        assert_eq!(call.endpoint().host(), "streams.dynamodb.eu-west-1.amazonaws.com");
+    }
+
+    #[test]
+    fn an_s3_request_streams_and_its_query_holds_no_signature() {
+        let zeros = "0".repeat(64);
+        let uri = format!(
+            "/a%20key?versionId=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKID%2F20150830%2Feu-west-1%2Fs3%2Faws4_request\
+             &X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Security-Token=secret&X-Amz-Signature={zeros}"
+        );
+        let parts = parts("GET", &uri, &[("host", "bucket.s3.amazonaws.com")]);
+        assert!(!Call::needs_body(&parts));
+        let call = Call::parse(&parts, None).unwrap();
+        assert_eq!(
+            (call.operation(), call.bucket(), call.key()),
+            ("GetObject", Some("bucket"), Some("a key"))
+        );
+        assert_eq!((call.path(), call.query()), ("/a%20key", "versionId=1"));
+        assert_eq!((call.endpoint().region().as_str(), call.is_signed()), ("eu-west-1", true));
+    }
+
+    #[test]
+    fn key_giving_calls_are_known_in_every_form() {
+        let authorization = authorization("sts", "us-east-1");
+        let signed = ("authorization", authorization.as_str());
+        for (method, uri, headers, body) in [
+            ("POST", "/", vec![FORM, signed], "Action=AssumeRole&RoleArn=x"),
+            ("POST", "/", vec![FORM], "Action=AssumeRoleWithWebIdentity&WebIdentityToken=secret"),
+            ("GET", "/?Action=AssumeRole&RoleArn=x", vec![signed], ""),
+            ("GET", "/?Action=GetSessionToken", vec![], ""),
+            (
+                "POST",
+                "/?Action=GetFederationToken&WebIdentityToken=secret",
+                vec![FORM, signed],
+                "Version=2011-06-15",
+            ),
+            ("POST", "/?Version=2011-06-15", vec![FORM], "Action=AssumeRoleWithSAML"),
+        ] {
+            let headers: Vec<(&str, &str)> = [("host", STS)].into_iter().chain(headers).collect();
+            let parts = parts(method, uri, &headers);
+            assert!(Call::needs_body(&parts), "{uri}");
+            let call = Call::parse(&parts, Some(body.as_bytes())).unwrap();
+            assert!(call.hands_out_keys(), "{uri} {body}");
+            assert_eq!(call.is_signed(), headers.contains(&signed));
+            assert!(!format!("{call:?}").contains("secret"), "{uri} {body}");
+        }
+        let parts = parts("POST", "/", &[("host", STS), FORM, signed]);
+        let call =
+            Call::parse(&parts, Some(b"Action=GetCallerIdentity&Version=2011-06-15")).unwrap();
+        assert!(!call.hands_out_keys());
+    }
+
+    #[test]
+    fn requests_outside_the_protocol_are_refused() {
+        let by_json = ("x-amz-target", "AWSSecurityTokenServiceV20110615.AssumeRole");
+        let cbor = ("smithy-protocol", "rpc-v2-cbor");
+        let operation = "/service/AWSSecurityTokenServiceV20110615/operation/AssumeRole";
+        for (method, uri, headers, body) in [
+            ("POST", "/", vec![("host", DYNAMODB), JSON], "{}"),
+            ("POST", "/", vec![("host", DYNAMODB), GET_ITEM], "{}"),
+            ("POST", "/", vec![("host", DYNAMODB), GET_ITEM, FORM], "{}"),
+            ("POST", "/", vec![("host", DYNAMODB), GET_ITEM, JSON, JSON], "{}"),
+            ("GET", "/", vec![("host", DYNAMODB), GET_ITEM, JSON], "{}"),
+            ("POST", "/x", vec![("host", DYNAMODB), GET_ITEM, JSON], "{}"),
+            ("POST", "/?Action=DeleteTable", vec![("host", DYNAMODB), GET_ITEM, JSON], "{}"),
+            ("POST", "/", vec![("host", DYNAMODB), GET_ITEM, JSON, cbor], "{}"),
+            (
+                "POST",
+                "/",
+                vec![("host", DYNAMODB), GET_ITEM, JSON, ("content-encoding", "gzip")],
+                "{}",
+            ),
+            ("POST", "/", vec![("host", DYNAMODB), GET_ITEM, JSON], "{\"TableName\":1}"),
+            (
+                "POST",
+                "/",
+                vec![("host", DYNAMODB), JSON, ("x-amz-target", "DynamoDB_20120810.")],
+                "{}",
+            ),
+            (
+                "POST",
+                "/",
+                vec![("host", DYNAMODB), JSON, ("x-amz-target", "DynamoDB_20120810.a b")],
+                "{}",
+            ),
+            ("POST", "/", vec![("host", STS), JSON, by_json], "{}"),
+            ("POST", "/", vec![("host", STS), FORM, by_json], "Action=GetCallerIdentity"),
+            ("POST", "/", vec![("host", STS), JSON], "Action=GetCallerIdentity"),
+            ("POST", "/", vec![("host", STS)], "Action=GetCallerIdentity"),
+            ("POST", operation, vec![("host", STS), FORM], "Action=GetCallerIdentity"),
+            ("POST", operation, vec![("host", STS), cbor], ""),
+            ("PUT", "/", vec![("host", STS), FORM], "Action=GetCallerIdentity"),
+            ("POST", "/?action=AssumeRole", vec![("host", STS), FORM], "Action=GetCallerIdentity"),
+            (
+                "POST",
+                "/?X-Amz-Target=A.AssumeRole",
+                vec![("host", STS), FORM],
+                "Action=GetCallerIdentity",
+            ),
+            ("POST", "/", vec![("host", "lambda.us-east-1.amazonaws.com"), JSON], "{}"),
+            ("POST", "/", vec![("host", "attacker.example.com://s3.amazonaws.com")], ""),
+            (
+                "POST",
+                "/",
+                vec![("host", DYNAMODB), GET_ITEM, JSON, ("authorization", "Bearer secret")],
+                "{}",
+            ),
+        ] {
+            let error =
+                Call::parse(&parts(method, uri, &headers), Some(body.as_bytes())).unwrap_err();
+            assert_ne!(error.fault(), Fault::Internal);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn scope_host_and_target_must_agree() {
+        for (service, region) in
+            [("dynamodb", "us-west-2"), ("sts", "us-east-1"), ("s3", "us-east-1")]
+        {
+            let authorization = authorization(service, region);
+            let headers = [("host", DYNAMODB), JSON, GET_ITEM, ("authorization", &authorization)];
+            let error = Call::parse(&parts("POST", "/", &headers), Some(b"{}")).unwrap_err();
+            assert_eq!(error.fault(), Fault::AccessDenied, "{service} {region}");
+        }
+    }
+
+    #[test]
+    fn a_described_call_needs_no_request() {
+        let call = Call::describe(Endpoint::from_host(STS).unwrap(), "AssumeRole");
+        assert!(call.hands_out_keys());
+    }
+}

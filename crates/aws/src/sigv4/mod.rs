@@ -12,6 +12,8 @@ mod payload;
 pub(crate) mod presigned;
 mod scope;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use authorization::Authorization;
