@@ -5,6 +5,8 @@
 //! `data_dir/admin/` (0700) holds `key.pem`, `cert.pem`, `trust.json` and `address` (0600 each).
 //! The certificate lives a day and is renewed while the service runs.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,6 +39,7 @@ const RENEWED_EVERY: Duration = Duration::from_secs(4 * 3_600);
 pub(crate) fn write(cluster: &Cluster, address: &str, now: SystemTime) -> Result<(), Refusal> {
     let folder = cluster.config.data_dir.join(ADMIN_FOLDER);
     files::private_folder(&folder).map_err(broken)?;
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(broken)?;
     let key = key(&folder)?;
     let applicant = Applicant {
         host_id: cluster.host_id.clone(),

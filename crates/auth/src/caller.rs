@@ -77,6 +77,16 @@ impl Caller {
         Ok(claims)
     }
 
+    /// Who may work on the cluster's own resources, if rules allow it: people, and `tctl` on our own
+    /// host. Other services get what they need by the watch.
+    pub(crate) fn operator(&self, now: SystemTime) -> Result<&Identity, Refusal> {
+        let identity = self.member(now)?;
+        if identity.host().is_some() {
+            self.service(&[SystemRole::Admin], now)?;
+        }
+        Ok(identity)
+    }
+
     /// Anybody with a certificate but for those of apps.
     pub(crate) fn member(&self, now: SystemTime) -> Result<&Identity, Refusal> {
         let identity = self.identity(now)?;

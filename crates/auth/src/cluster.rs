@@ -114,7 +114,7 @@ impl Cluster {
         asked: &Asked<'_>,
     ) -> Result<Actor, Refusal> {
         let stamp = self.stamp(self.now());
-        let identity = caller.member(stamp.now)?;
+        let identity = caller.operator(stamp.now)?;
         let policy = self.policy_for(identity, stamp.now).await?;
         for verb in asked.verbs {
             let resource = ResourceFacts {

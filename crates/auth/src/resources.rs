@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use access::decide::Intent;
 use access::resource::Finding;
 use access::rules::Verb;
-use access::{App, Lock, Role, User};
+use access::{App, AppRequest, Lock, Role, User};
 use api::Resource;
 use api::resource::{Kind, PutMode, PutOutcome, PutReply, PutRequest};
 use api::types::tokens::Token;
@@ -50,6 +51,9 @@ pub(crate) async fn list(
         let fixed = tokens::fixed(&cluster.config.static_tokens);
         found.extend(fixed.into_iter().map(|token| Resource::Token(Box::new(token))));
     }
+    if kind == Kind::App {
+        return only_visible(cluster, caller, found).await;
+    }
     Ok(found)
 }
 
@@ -63,6 +67,7 @@ pub(crate) async fn get(
     let verbs = [reading(kind)];
     let asked = Asked { name: Some(&name), ..Asked::of(&verbs, kind.as_str()) };
     cluster.authorize(caller, &asked).await?;
+    let shown = name.clone();
     let found = cluster.store.read(move |reader| one(reader, kind, &name)).await?;
     let labels = labels(&found).clone();
     let asked = Asked {
@@ -71,7 +76,34 @@ pub(crate) async fn get(
         ..Asked::of(&verbs, kind.as_str())
     };
     cluster.authorize(caller, &asked).await?;
+    if kind == Kind::App {
+        let seen = only_visible(cluster, caller, vec![found]).await?;
+        return seen.into_iter().next().ok_or_else(|| not_found(kind, &shown));
+    }
     Ok(found)
+}
+
+/// Of apps, those that the caller may use. Whoever may change apps sees them all.
+async fn only_visible(
+    cluster: &Cluster,
+    caller: &Caller,
+    mut apps: Vec<Resource>,
+) -> Result<Vec<Resource>, Refusal> {
+    let changing = Asked::of(&[Verb::Update], Kind::App.as_str());
+    if cluster.authorize(caller, &changing).await.is_ok() {
+        return Ok(apps);
+    }
+    let now = cluster.now();
+    let identity = caller.operator(now)?;
+    let policy = cluster.policy_for(identity, now).await?;
+    apps.retain(|app| match app {
+        Resource::App(app) => {
+            let request = AppRequest { app, aws_role: None, intent: Intent::List, now };
+            access::permit_app(identity, &request, &policy).is_ok()
+        }
+        _ => false,
+    });
+    Ok(apps)
 }
 
 /// Removes a resource.

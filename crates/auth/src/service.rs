@@ -234,6 +234,12 @@ impl Handle {
         self.cluster.store.ping().await
     }
 
+    /// Places that are free for watchers, for tests.
+    #[cfg(test)]
+    pub(crate) fn watch_places(&self) -> usize {
+        self.cluster.watchers.available_permits()
+    }
+
     /// Takes no new connection, lets requests under way finish until `deadline` has passed,
     /// and closes the store.
     pub async fn stop(&self, deadline: Duration) {

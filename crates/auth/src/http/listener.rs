@@ -32,6 +32,8 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// How often a silent peer is asked whether it lives, and how long it may think.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a stranger's last request may still take when the time is over.
+const STRANGERS_GRACE: Duration = Duration::from_secs(2);
 /// Pause after a failed accept (out of file descriptors, most likely).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -175,14 +177,14 @@ impl Door {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let grace = tokio::select! {
             done = connection.as_mut() => return Ok(done?),
-            () = self.cluster.stopping.cancelled() => {}
-            () = ended => {}
-        }
+            () = self.cluster.stopping.cancelled() => self.cluster.config.limits.request,
+            () = ended => STRANGERS_GRACE,
+        };
         // Requests under way may finish; the client learns to send no more.
         connection.as_mut().graceful_shutdown();
-        let rest = timeout(self.cluster.config.limits.request, connection).await;
+        let rest = timeout(grace, connection).await;
         Ok(rest??)
     }
 }

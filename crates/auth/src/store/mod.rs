@@ -22,7 +22,7 @@ mod writer;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use api::files::{self, FileError};
 use rusqlite::{Connection, OpenFlags};
@@ -54,7 +54,7 @@ pub(crate) struct Store {
     readers: Readers,
     path: PathBuf,
     /// Held while the store is open, so that a second process is refused.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// Why the store could not be opened.
@@ -105,7 +105,7 @@ impl Store {
         schema::migrate(&mut connection)?;
         let readers = Readers::open(&path)?;
         let writer = Writer::start(connection, hub)?;
-        Ok(Self { writer, readers, path, _lock: lock })
+        Ok(Self { writer, readers, path, lock: Mutex::new(Some(lock)) })
     }
 
     /// Does `act` in a savepoint of the next transaction. When this returns, what it did is on disk.
@@ -135,6 +135,7 @@ impl Store {
     /// Lets the waiting writes finish and closes the file.
     pub(crate) async fn close(&self) {
         self.writer.close().await;
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Where the file is.

@@ -1,0 +1,202 @@
+//! Who may come in by which door: every pair, spelt out.
+
+use access::SystemRole;
+use api::routes;
+use http::{Method, StatusCode};
+use pki::{AuthorityKind, Credential, KeyPair};
+use serde_json::{Value, json};
+
+use super::town::{Town, host, server};
+
+/// The kinds of callers, in the order of the columns below.
+const CALLERS: [&str; 9] =
+    ["stranger", "app", "proxy", "auth", "admin", "access", "editor", "auditor", "app-cert"];
+
+/// `y`: let in (whatever the rule then says), `-`: refused at the door with 401 or 403.
+fn table() -> Vec<(Method, String, Value, &'static str)> {
+    let key = KeyPair::generate().unwrap().public_pem();
+    let join =
+        json!({"token": "x", "host_id": "h", "node_name": "n", "roles": [], "public_key": key});
+    let login = json!({"user": "u", "password": "p", "public_key": "no key"});
+    let user = json!({"name": "new-user", "roles": ["access"]});
+    let role = json!({"resource": {"kind": "role", "version": "v7", "metadata": {"name": "r"}, "spec": {}}, "mode": "create"});
+    let token = json!({"roles": ["App"]});
+    let open = json!({"app": "nothing", "public_key": key});
+    let session = "00000000000000000000000000000000";
+    let fill = routes::fill;
+    vec![
+        //                                                                            s  app pro aut adm acc edi aud cert
+        (Method::POST, routes::JOIN.into(), join, "y - y - - - - - -"),
+        (Method::POST, routes::LOGIN.into(), login, "- - y - - - - - -"),
+        (Method::GET, fill(routes::INVITE, "abc"), Value::Null, "- - y - - - - - -"),
+        (Method::POST, fill(routes::INVITE, "abc"), json!({"password": "x"}), "- - y - - - - - -"),
+        (Method::GET, routes::PING.into(), Value::Null, "- - y - - - - - -"),
+        (Method::GET, routes::WATCH.into(), Value::Null, "- y y - - - - - -"),
+        (
+            Method::PUT,
+            fill(routes::APP_SERVER, "app-1"),
+            json!(server("app-1", &[])),
+            "- y - - - - - - -",
+        ),
+        (
+            Method::PUT,
+            fill(routes::APP_SERVER, "other"),
+            json!(server("other", &[])),
+            "- - - - - - - - -",
+        ),
+        (Method::DELETE, fill(routes::APP_SERVER, "app-1"), Value::Null, "- y - - - - - - -"),
+        (Method::DELETE, fill(routes::APP_SERVER, "other"), Value::Null, "- - - - - - - - -"),
+        (Method::POST, routes::AUDIT.into(), Value::Null, "- y y - - - - - -"),
+        (Method::GET, routes::AUDIT.into(), Value::Null, "- - - - y y - y -"),
+        (Method::GET, routes::AUDIT_VERIFY.into(), Value::Null, "- - - - y y - y -"),
+        (Method::GET, routes::STATUS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::APPS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::POST, routes::APP_SESSIONS.into(), open, "- - - - - y y y -"),
+        (Method::DELETE, fill(routes::APP_SESSION, session), Value::Null, "- - - - - y y y -"),
+        (Method::POST, routes::USERS.into(), user, "- - - - y - y - -"),
+        (Method::POST, fill(routes::USER_RESET, "nobody"), json!({}), "- - - - y - y - -"),
+        (Method::POST, routes::TOKENS.into(), token, "- - - - y - y - -"),
+        (Method::POST, routes::RESOURCES.into(), role, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "user"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "token"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "app"), Value::Null, "- - - - y y y y -"),
+        (
+            Method::GET,
+            routes::fill_all(routes::RESOURCE, &["role", "access"]),
+            Value::Null,
+            "- - - - y - y - -",
+        ),
+        (
+            Method::DELETE,
+            routes::fill_all(routes::RESOURCE, &["lock", "none"]),
+            Value::Null,
+            "- - - - y - y - -",
+        ),
+        (Method::GET, "/v1/nothing".into(), Value::Null, "y y y y y y y y y"),
+    ]
+}
+
+async fn callers(town: &Town) -> Vec<Option<Credential>> {
+    let mut callers = vec![None];
+    for (role, id) in
+        [(SystemRole::App, "app-1"), (SystemRole::Proxy, "proxy-1"), (SystemRole::Auth, "auth-1")]
+    {
+        callers.push(Some(town.service(role, &host(id)).await));
+    }
+    callers.push(Some(town.admin_credential()));
+    for (name, role) in [("ann", "access"), ("ed", "editor"), ("audrey", "auditor")] {
+        town.enrol(name, &[role]).await;
+        callers.push(Some(town.login(name).await.0));
+    }
+    callers.push(Some(app_certificate(town).await));
+    callers
+}
+
+async fn app_certificate(town: &Town) -> Credential {
+    town.announce_aws().await;
+    let client = town.user("zoe", &["access", "editor"]).await;
+    let key = KeyPair::generate().unwrap();
+    let request = api::types::app_sessions::AppSessionRequest {
+        app: access::AppName::parse("aws").unwrap(),
+        aws_role: None,
+        public_key: key.public_pem(),
+    };
+    let reply = client.open_app_session(&request).await.unwrap();
+    Credential::from_pem(&reply.certificate, key.secret_pem().expose()).unwrap()
+}
+
+#[tokio::test]
+async fn each_door_lets_in_whom_the_table_says() {
+    let town = Town::start().await;
+    let callers = callers(&town).await;
+    let mut wrong = Vec::new();
+    for (method, path, body, row) in table() {
+        let row: Vec<bool> = row.split(' ').map(|cell| cell == "y").collect();
+        assert_eq!(row.len(), CALLERS.len(), "{method} {path}");
+        for ((caller, credential), may) in CALLERS.iter().zip(&callers).zip(row) {
+            let body = if body.is_null() { String::new() } else { body.to_string() };
+            let reply = town.raw(credential.clone(), method.clone(), &path, body).await;
+            let (status, words) = reply.unwrap();
+            let is_refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+                && !is_rule(&words);
+            if is_refused == may || status.is_server_error() {
+                let words: String = words.to_string().chars().take(200).collect();
+                wrong.push(format!("{method} {path} by {caller}: {status} {words}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Refusals of the rule behind the door, which the caller did reach.
+fn is_rule(words: &Value) -> bool {
+    let message = words["error"]["message"].as_str().unwrap_or_default();
+    message.starts_with("the token is not known")
+}
+
+#[tokio::test]
+async fn certificates_of_another_cluster_and_of_nobody_get_no_connection() {
+    let (town, other) = (Town::start().await, Town::start().await);
+    let foreign = other.admin_credential();
+    assert!(town.raw(Some(foreign), Method::GET, routes::STATUS, "").await.is_none());
+    let key = KeyPair::generate().unwrap();
+    let rogue =
+        pki::Authority::generate(AuthorityKind::Host, town.handle.cluster(), town.hands.now());
+    let claims = access::HostClaims {
+        host_id: host("rogue"),
+        cluster: town.handle.cluster().clone(),
+        system_roles: vec![SystemRole::Admin],
+        node_name: "rogue".into(),
+    };
+    let rogue = rogue.unwrap();
+    let validity = pki::Validity { now: town.hands.now(), not_after: rogue.not_after() };
+    let certificate = rogue.issue_host(&claims, &key.public(), &[], validity).unwrap();
+    let credential = Credential::new(certificate, key).unwrap();
+    assert!(town.raw(Some(credential), Method::GET, routes::STATUS, "").await.is_none());
+    assert!(town.raw(None, Method::GET, routes::STATUS, "").await.is_some(), "the town is there");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_on_an_old_connection_and_gets_no_new_one() {
+    let town = Town::start().await;
+    let client = town.user("ann", &["access"]).await;
+    client.status().await.unwrap();
+    town.hands.turn(std::time::Duration::from_secs(31 * 3_600));
+    let error = client.status().await.unwrap_err();
+    assert_eq!(error.status(), Some(401), "{error}");
+    let (credential, _) = {
+        let old = town.hands.clone();
+        let login = town.login("ann").await;
+        old.turn(std::time::Duration::from_secs(31 * 3_600));
+        login
+    };
+    assert!(town.raw(Some(credential), Method::GET, routes::STATUS, "").await.is_none());
+}
+
+#[tokio::test]
+async fn a_denial_is_recorded_with_the_name_of_the_denied() {
+    let town = Town::start().await;
+    let client = town.user("ann", &["access"]).await;
+    let error = client.resources(api::resource::Kind::User).await.unwrap_err();
+    assert_eq!(error.status(), Some(403));
+    let events = town.events("auth").await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["user"], "ann");
+    assert_eq!(events[0]["code"], "T3007W");
+}
+
+#[tokio::test]
+async fn a_locked_user_may_do_nothing_more_at_any_door_that_asks_the_rules() {
+    let town = Town::start().await;
+    let client = town.user("ed", &["editor"]).await;
+    client.resources(api::resource::Kind::User).await.unwrap();
+    let lock = access::Lock::new(
+        access::LockName::parse("l1").unwrap(),
+        access::LockTarget::user(access::UserName::parse("ed").unwrap()),
+    );
+    super::resources::put(&town.admin(), api::Resource::Lock(Box::new(lock))).await.unwrap();
+    let error = client.resources(api::resource::Kind::User).await.unwrap_err();
+    assert_eq!(error.status(), Some(403));
+    assert!(error.to_string().contains("lock"), "{error}");
+}
