@@ -28,7 +28,7 @@ const READS: u32 = 5;
 pub struct Global {
     /// Settings of the Auth Service on this host
     #[arg(short, long, env = "TELEPORT_CONFIG_FILE", hide_env_values = true, global = true)]
-    pub config: Option<PathBuf>,
+    pub config: Option<String>,
     /// Address of the Auth Service, host[:port]
     #[arg(
         long,
@@ -40,7 +40,7 @@ pub struct Global {
     pub auth_server: Vec<String>,
     /// Folder with another identity (key.pem, cert.pem, trust.json); needs --auth-server
     #[arg(short, long, env = "TELEPORT_IDENTITY_FILE", hide_env_values = true, global = true)]
-    pub identity: Option<PathBuf>,
+    pub identity: Option<String>,
     /// Accepted; services always prove who they are with the cluster's own certificates
     #[arg(long, global = true)]
     pub insecure: bool,
@@ -48,6 +48,16 @@ pub struct Global {
     #[arg(short, long, env = "TELEPORT_DEBUG", hide_env_values = true, global = true,
           value_parser = clap::builder::FalseyValueParser::new())]
     pub debug: bool,
+}
+
+impl Global {
+    /// An empty value, as of a variable that is set to nothing, is none.
+    fn without_blanks(mut self) -> Self {
+        self.config = self.config.filter(|path| !path.is_empty());
+        self.identity = self.identity.filter(|path| !path.is_empty());
+        self.auth_server.retain(|server| !server.is_empty());
+        self
+    }
 }
 
 /// An open door: a client, and whom it trusts.
@@ -74,7 +84,8 @@ impl Door {
     /// # Errors
     /// When there is no identity that can be used.
     pub fn open(global: &Global) -> Result<Self, Failure> {
-        if let Some(folder) = &global.identity {
+        let global = &global.clone().without_blanks();
+        if let Some(folder) = global.identity.as_deref().map(Path::new) {
             if global.auth_server.is_empty() {
                 return Err(Failure::misuse("tctl --identity also requires --auth-server"));
             }
@@ -158,12 +169,12 @@ fn no_admin(folder: &Path) -> Failure {
 
 /// `data_dir/admin` of the settings.
 fn admin_folder(global: &Global) -> Result<PathBuf, Failure> {
-    let path = global.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG));
+    let path = PathBuf::from(global.config.as_deref().unwrap_or(CONFIG));
     let text = files::read_optional(&path);
     let text = match (text, &global.config) {
         (Ok(Some(text)), _) => Some(text),
         (Ok(None), Some(path)) => {
-            return Err(Failure::new(format!("{} does not exist", path.display())));
+            return Err(Failure::new(format!("{path} does not exist")));
         }
         (Err(error), Some(_)) => return Err(error.into()),
         // The usual file that is not there or not ours to read is as good as none.
@@ -261,7 +272,8 @@ mod tests {
         let config = folder.path().join("t.yaml");
         std::fs::write(&config, format!("teleport:\n  data_dir: {}\n", folder.path().display()))
             .unwrap();
-        let global = Global { config: Some(config), ..Global::default() };
+        let config = Some(config.display().to_string());
+        let global = Global { config, ..Global::default() };
         let failure = Door::open(&global).unwrap_err();
         assert!(failure.to_string().starts_with("no admin identity in "), "{failure}");
     }

@@ -71,7 +71,11 @@ impl Context {
     ///
     /// # Errors
     /// When there is no home folder.
-    pub fn of_process(global: Global) -> Result<Self, Failure> {
+    pub fn of_process(mut global: Global) -> Result<Self, Failure> {
+        // An empty value, as of a variable that is set to nothing, is none.
+        for value in [&mut global.proxy, &mut global.user, &mut global.auth] {
+            *value = value.take().filter(|text| !text.is_empty());
+        }
         let folder = match (edge::variable("TELEPORT_HOME"), edge::variable("HOME")) {
             (Some(folder), _) => PathBuf::from(folder),
             (None, Some(home)) => PathBuf::from(home).join(".tsh"),

@@ -9,6 +9,7 @@ use api::wire;
 use pki::LiveCredential;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use super::app_session::{self, SavedSession};
 use super::context::{Context, Login};
@@ -177,7 +178,13 @@ impl Renewer {
         let mut told = Told::Nothing;
         let mut margin = self.margin();
         loop {
-            self.until_due(margin).await;
+            tokio::select! {
+                () = self.until_due(margin) => {}
+                () = self.road.refused() => {
+                    self.pick_up();
+                    continue;
+                }
+            }
             let words = match self.renew().await {
                 Renewal::Done => {
                     told = Told::Nothing;
@@ -199,6 +206,22 @@ impl Renewer {
             }
             told = Told::Trouble;
             tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// The running session was refused. If the user has logged in to the app again meanwhile, in
+    /// another terminal, that session is taken up.
+    fn pick_up(&self) {
+        let Ok(login) = self.context.login() else { return };
+        let Ok(Some(saved)) = app_session::saved(&self.context, &login, &self.app) else { return };
+        let session = |claims: &access::Claims| claims.app.as_ref().map(|app| app.session.clone());
+        let running = pki::unverified_claims(self.credential.current().cert());
+        let is_running = running.is_ok_and(|claims| session(&claims) == session(&saved.claims));
+        if is_running || saved.aws_role() != self.role().as_ref() {
+            return;
+        }
+        if let Err(failure) = self.take(&login, saved) {
+            debug!(%failure, "a new app session could not be taken up");
         }
     }
 

@@ -14,6 +14,9 @@ pub mod proxy_aws;
 pub mod status;
 pub mod version;
 
+#[cfg(test)]
+mod tests;
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};

@@ -86,6 +86,9 @@ pub enum DialError {
         "the proxy closed the connection: the app session has ended, or no agent serves the app now"
     )]
     Closed(#[source] std::io::Error),
+    /// The other end is not an agent of the cluster.
+    #[error("the other end could not prove to be an agent of the cluster")]
+    Untrusted(#[source] std::io::Error),
     /// The attempt took too long.
     #[error("the proxy at {address} did not answer within {} seconds", DIAL_DEADLINE.as_secs())]
     Late {
@@ -100,6 +103,7 @@ pub enum DialError {
 struct Shared {
     route: ArcSwap<Route>,
     lanes: [Lane; 2],
+    refused: Notify,
 }
 
 /// One connection with its keeper.
@@ -125,6 +129,7 @@ impl Road {
         let shared = Arc::new(Shared {
             route: ArcSwap::from_pointee(route),
             lanes: [Lane::default(), Lane::default()],
+            refused: Notify::new(),
         });
         for number in 0..shared.lanes.len() {
             let (keeper, stop) = (keep(Arc::clone(&shared), number), stop.clone());
@@ -145,6 +150,11 @@ impl Road {
         for lane in &self.0.lanes {
             lane.live.store(None);
         }
+    }
+
+    /// Waits until the proxy or the agent has refused a connection, as for a session that has ended.
+    pub async fn refused(&self) {
+        self.0.refused.notified().await;
     }
 
     /// Sends a request and gives the reply's head; the body streams.
@@ -261,6 +271,9 @@ async fn connect(shared: &Shared, lane: &Lane, connections: &TaskTracker) {
             continue;
         };
         debug!(error = %api::error::Chain(&error), "dial failed");
+        if matches!(error, DialError::Closed(_)) {
+            shared.refused.notify_one();
+        }
         lane.attempts.send_replace(Attempt { failure: Some(Arc::new(error)) });
         if lane.waiting.load(Ordering::Relaxed) == 0 {
             return;
@@ -285,6 +298,14 @@ async fn attempt(route: &Route, lane: &Lane, connections: &TaskTracker) -> Resul
     Ok(())
 }
 
+fn handshake_error(error: std::io::Error) -> DialError {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidCertificate(_)) => DialError::Untrusted(error),
+        _ => DialError::Closed(error),
+    }
+}
+
 async fn dial(
     route: &Route,
     connections: &TaskTracker,
@@ -295,7 +316,7 @@ async fn dial(
     let tcp = TcpStream::connect(&route.address).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
     let connector = TlsConnector::from(Arc::clone(&route.tls));
-    let tls = connector.connect(name, tcp).await.map_err(DialError::Closed)?;
+    let tls = connector.connect(name, tcp).await.map_err(handshake_error)?;
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)

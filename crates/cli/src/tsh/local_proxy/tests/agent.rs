@@ -29,7 +29,6 @@ use crate::edge;
 pub(super) struct Seen {
     pub(super) uri: String,
     pub(super) headers: HeaderMap,
-    pub(super) length: u64,
 }
 
 /// A running stand-in.
@@ -119,7 +118,7 @@ async fn answer(
         length += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
     let uri = parts.uri.to_string();
-    seen.lock().unwrap().push(Seen { uri, headers: parts.headers, length });
+    seen.lock().unwrap().push(Seen { uri, headers: parts.headers });
     if parts.uri.path() == "/hang" {
         std::future::pending::<()>().await;
     }
