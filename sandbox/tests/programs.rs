@@ -1,4 +1,5 @@
 //! The two programs: over TLS, started and stopped as the product's tests will do it.
+#![allow(clippy::unwrap_used, reason = "test code beside the tests themselves")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

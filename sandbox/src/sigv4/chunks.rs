@@ -315,6 +315,8 @@ mod tests {
         }
     }
 
+    type Decoded = (Vec<u8>, Vec<(String, String)>);
+
     const SEED: &str = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
 
     fn manual_body() -> Vec<u8> {
@@ -326,11 +328,7 @@ mod tests {
         body
     }
 
-    fn decode(
-        framing: Framing,
-        body: &[u8],
-        step: usize,
-    ) -> Result<(Vec<u8>, Vec<(String, String)>), ChunkFault> {
+    fn decode(framing: Framing, body: &[u8], step: usize) -> Result<Decoded, ChunkFault> {
         let mut decoder = Decoder::new(framing, &example(SEED));
         let mut out = Vec::new();
         for piece in body.chunks(step) {
