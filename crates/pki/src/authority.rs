@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use access::names::ClusterName;
 use access::identity::{Claims, HostClaims};
+use access::names::ClusterName;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SanType,

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use access::names::ClusterName;
 use access::identity::{Claims, HostClaims, Identity, VerifiedClaims};
+use access::names::ClusterName;
 use rustls::{CertificateError, Error as TlsFailure};
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;

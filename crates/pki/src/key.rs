@@ -276,3 +276,84 @@ fn not_accepted(info: &SubjectPublicKeyInfo<'_>) -> KeyError {
     };
     KeyError::NotAccepted { kind }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public_of(algorithm: &'static rcgen::SignatureAlgorithm) -> Vec<u8> {
+        let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        rcgen::PublicKeyData::subject_public_key_info(&pair)
+    }
+
+    #[test]
+    fn keys_of_the_accepted_kinds_are_read_and_can_be_certified() {
+        let kinds = [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ED25519,
+            &rcgen::PKCS_RSA_SHA256,
+        ];
+        for kind in kinds {
+            let spki = public_of(kind);
+            let key =
+                PublicKey::from_der(&spki).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+            let certified =
+                rcgen::PublicKeyData::subject_public_key_info(&key.certifiable().unwrap());
+            assert_eq!(certified, spki, "{kind:?}");
+            assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn weak_odd_and_broken_keys_are_refused() {
+        let mut off_curve = public_of(&rcgen::PKCS_ECDSA_P256_SHA256);
+        *off_curve.last_mut().unwrap() ^= 1;
+        let mut trailing = public_of(&rcgen::PKCS_ECDSA_P256_SHA256);
+        trailing.push(0);
+        let cases = [
+            (public_of(&rcgen::PKCS_ECDSA_P521_SHA512), "1.2.840.10045.2.1 is not accepted"),
+            (off_curve, "not a public key"),
+            (trailing, "not a public key"),
+            (vec![], "not a public key"),
+        ];
+        for (spki, expected) in cases {
+            let why = PublicKey::from_der(&spki).unwrap_err().to_string();
+            assert!(why.contains(expected), "{why}");
+        }
+        for (pem, expected) in [
+            (RSA_1024, "RSA 1024 is not accepted"),
+            (SECP256K1, "is not accepted"),
+            (COMPRESSED, "is not accepted"),
+            ("", "not a public key"),
+            (KeyPair::generate().unwrap().secret_pem().expose(), "not a public key"),
+        ] {
+            let why = PublicKey::from_pem(pem).unwrap_err().to_string();
+            assert!(why.contains(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_pair_survives_its_file() {
+        let pair = KeyPair::generate().unwrap();
+        let back = KeyPair::from_pem(pair.secret_pem().expose()).unwrap();
+        assert_eq!(back.public(), pair.public());
+        assert_eq!(PublicKey::from_pem(&pair.public_pem()).unwrap(), pair.public());
+        assert!(KeyPair::from_pem(&pair.public_pem()).is_err());
+    }
+
+    const RSA_1024: &str = "-----BEGIN PUBLIC KEY-----\n\
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDyd5lZ/eYqnpahuAm69BMLcpnU\n\
+mgW1kHud5h/U2ANY1GMAaZEUWrByxxG55fDrrO9Jl70V8WBHMXrZ4yvHc53XGBTA\n\
+pkCQ0NEaExFVJHctOXJLIiDyPLyYcLI6/csIP7AoMICAN3bFtKiHWOh+dgskTLFT\n\
+ZFt5hWaugTP4fopZOQIDAQAB\n\
+-----END PUBLIC KEY-----";
+    const SECP256K1: &str = "-----BEGIN PUBLIC KEY-----\n\
+MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEfj+sx1Wj2otSzxsyncJIXzHzV7E+og2H\n\
+2bAR29ytSCfpn0FJn+kkWYhCwWvz69Pj1yzy9dJMrX8x8t/hTKIXzQ==\n\
+-----END PUBLIC KEY-----";
+    const COMPRESSED: &str = "-----BEGIN PUBLIC KEY-----\n\
+MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACfj0G0c/Zj3hfD6tr1aRFaR64E195\n\
+w/z8n6nWdLgiKh0=\n\
+-----END PUBLIC KEY-----";
+}

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use access::names::ClusterName;
 use access::identity::Identity;
+use access::names::ClusterName;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;

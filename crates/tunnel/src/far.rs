@@ -113,27 +113,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Far<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Incoming>, TunnelError>> {
-        loop {
-            match &mut self.state {
-                State::Greeting(handshake) => {
-                    let mut connection = ready!(Pin::new(handshake).poll(cx))?;
-                    self.pulse.ask_with(connection.ping_pong());
-                    if self.is_draining {
-                        connection.graceful_shutdown();
-                    }
-                    self.state = State::Open(connection);
-                }
-                State::Open(connection) => {
-                    let Some(next) = ready!(connection.poll_accept(cx)) else {
-                        return Poll::Ready(Ok(None));
-                    };
-                    let (request, answer) = next?;
-                    if let Some(incoming) = self.drain.receive(request, answer) {
-                        return Poll::Ready(Ok(Some(incoming)));
-                    }
-                }
+        if let State::Greeting(handshake) = &mut self.state {
+            let mut connection = ready!(Pin::new(handshake).poll(cx))?;
+            self.pulse.ask_with(connection.ping_pong());
+            if self.is_draining {
+                connection.graceful_shutdown();
+            }
+            self.state = State::Open(connection);
+        }
+        let State::Open(connection) = &mut self.state else { return Poll::Pending };
+        while let Some(next) = ready!(connection.poll_accept(cx)) {
+            let (request, answer) = next?;
+            if let Some(incoming) = self.drain.receive(request, answer) {
+                return Poll::Ready(Ok(Some(incoming)));
             }
         }
+        Poll::Ready(Ok(None))
     }
 }
 

@@ -61,13 +61,12 @@ impl Pulse {
                 let _ = pings.poll_pong(cx);
             }
             ready!(self.timer.as_mut().poll(cx));
-            if self.is_asked {
-                if !self.heard.swap(false, Ordering::Relaxed) {
-                    return Poll::Ready(TunnelError::Silent { patience: self.settings.patience });
-                }
+            if !self.is_asked {
+                self.ask();
+            } else if self.heard.swap(false, Ordering::Relaxed) {
                 self.wait(false);
             } else {
-                self.ask();
+                return Poll::Ready(TunnelError::Silent { patience: self.settings.patience });
             }
         }
     }

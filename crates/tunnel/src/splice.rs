@@ -153,34 +153,46 @@ impl Homeward {
         received: &mut u64,
     ) -> Poll<io::Result<()>> {
         while !self.is_done {
-            while !self.pending.is_empty() {
-                let count = ready!(Pin::new(&mut *connection).poll_write(cx, &self.pending))?;
-                if count == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.pending.advance(count);
-                self.is_unflushed = true;
-                *received += count as u64;
-            }
-            match stream.poll_chunk(cx) {
-                Poll::Ready(Some(chunk)) => self.pending = chunk?,
-                Poll::Ready(None) => {
-                    match ready!(Pin::new(&mut *connection).poll_shutdown(cx)) {
-                        // The other end has hung up already: there is nobody left to tell.
-                        Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-                        told => told?,
-                    }
-                    self.is_done = true;
-                }
-                Poll::Pending => {
-                    if self.is_unflushed {
-                        ready!(Pin::new(&mut *connection).poll_flush(cx))?;
-                        self.is_unflushed = false;
-                    }
-                    return Poll::Pending;
-                }
-            }
+            *received += ready!(self.poll_step(cx, connection, stream))?;
         }
         Poll::Ready(Ok(()))
     }
+
+    /// Writes what was received, or receives; tells how much was written.
+    fn poll_step<C: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut C,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<u64>> {
+        let connection = Pin::new(connection);
+        if !self.pending.is_empty() {
+            let count = ready!(connection.poll_write(cx, &self.pending))?;
+            self.pending.advance(count);
+            self.is_unflushed = true;
+            let written =
+                if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count as u64) };
+            return Poll::Ready(written);
+        }
+        match stream.poll_chunk(cx) {
+            Poll::Ready(Some(chunk)) => self.pending = chunk?,
+            Poll::Ready(None) => {
+                let told = ready!(connection.poll_shutdown(cx));
+                self.is_done = true;
+                return Poll::Ready(told.or_else(forgive_gone).map(|()| 0));
+            }
+            Poll::Pending if self.is_unflushed => {
+                ready!(connection.poll_flush(cx))?;
+                self.is_unflushed = false;
+                return Poll::Pending;
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+        Poll::Ready(Ok(0))
+    }
+}
+
+/// An end that has hung up already need not be told that there is no more.
+fn forgive_gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotConnected { Ok(()) } else { Err(error) }
 }
