@@ -38,11 +38,14 @@ pub struct Call {
 /// Answers a request.
 pub async fn answer(world: &World, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    if head.uri.path().starts_with(control::PREFIX) {
+    let mut entry = begin(&head);
+    let endpoint = Endpoint::of(&entry.host, &world.hosts);
+    // Never under AWS's names: what comes for these has come through the product.
+    let is_ours = endpoint.as_ref().is_some_and(|endpoint| endpoint.service.is_none());
+    if is_ours && head.uri.path().starts_with(control::PREFIX) {
         return control::answer(world, &head, body).await;
     }
-    let mut entry = begin(&head);
-    let Some(endpoint) = Endpoint::of(&entry.host, &world.hosts) else {
+    let Some(endpoint) = endpoint else {
         entry.code = "UnknownEndpoint".to_owned();
         let text = format!(
             "`{}` is neither an endpoint of AWS that is served here nor this machine",

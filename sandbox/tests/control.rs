@@ -145,3 +145,15 @@ async fn streams_answer_under_their_own_target_only() {
     assert_eq!(records["Records"][0]["awsRegion"], "us-east-1");
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn names_of_aws_do_not_lead_to_the_control_interface() {
+    let sandbox = Sandbox::start().await;
+    for host in ["dynamodb.us-east-1.amazonaws.com", "s3.amazonaws.com", "example.org"] {
+        let request = http::Request::get("/_sandbox/secrets").header("host", host);
+        let reply = sandbox.send(request.body(bytes::Bytes::new()).unwrap()).await;
+        assert!(reply.status.is_client_error(), "{host}: {}", reply.text());
+        assert!(!reply.text().contains(&sandbox.user.secret_access_key));
+    }
+    sandbox.stop().await;
+}
