@@ -63,7 +63,7 @@ fn picture(cert: &CertPem, issuer: &CertPem) -> String {
     let mut text = String::new();
     let serial_bits = cert.raw_serial().len() * 8;
     assert!((100..=136).contains(&serial_bits), "{serial_bits}");
-    assert!(cert.raw_serial()[0] < 0x80, "a serial number is positive");
+    assert!(cert.raw_serial().first() < Some(&0x80), "a serial number is positive");
     cert.verify_signature(Some(issuer.public_key())).unwrap();
     writeln!(text, "version {}, serial 128 random bits", cert.version().0 + 1).unwrap();
     writeln!(text, "subject    {}", cert.subject()).unwrap();
@@ -75,7 +75,7 @@ fn picture(cert: &CertPem, issuer: &CertPem) -> String {
     for extension in cert.extensions() {
         let critical = if extension.critical { ", critical" } else { "" };
         writeln!(text, "{}{critical}", extension_name(extension)).unwrap();
-        for line in body(extension, &cert, &issuer).lines() {
+        for line in body(extension, &issuer).lines() {
             writeln!(text, "    {line}").unwrap();
         }
     }
@@ -101,11 +101,7 @@ fn extension_name(extension: &X509Extension<'_>) -> String {
     format!("{name} ({})", extension.oid)
 }
 
-fn body(
-    extension: &X509Extension<'_>,
-    cert: &X509Certificate<'_>,
-    issuer: &X509Certificate<'_>,
-) -> String {
+fn body(extension: &X509Extension<'_>, issuer: &X509Certificate<'_>) -> String {
     match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => {
             let matches = id.key_identifier.as_ref().map(|id| id.0) == Some(key_id(issuer));
@@ -124,7 +120,7 @@ fn body(
             names.general_names.iter().map(|name| format!("{name}\n")).collect()
         }
         ParsedExtension::UnsupportedExtension { .. } => identity(extension.value),
-        other => panic!("{other:?} in {}", cert.subject()),
+        other => format!("{other:?}"),
     }
 }
 

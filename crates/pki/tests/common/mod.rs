@@ -125,7 +125,10 @@ pub(crate) fn claims() -> Claims {
             session: AppSessionId::parse("0123456789abcdef0123456789abcdef").unwrap(),
             name: AppName::parse("aws").unwrap(),
             public_addr: "aws.example.com".to_owned(),
-            aws_role: Some(aws::RoleArn::parse("arn:aws:iam::123456789012:role/reader").unwrap()),
+            aws_role: serde_json::from_value(serde_json::json!(
+                "arn:aws:iam::123456789012:role/reader"
+            ))
+            .unwrap(),
         }),
         issued_at: now(),
         expires: now() + 12 * HOUR,
@@ -217,7 +220,8 @@ impl Shaken {
     }
 
     pub(crate) fn shown(&self) -> pki::CertFacts {
-        pki::facts_of(&self.client.peer_certificates().unwrap()[0]).unwrap()
+        let leaf = self.client.peer_certificates().unwrap().first().unwrap();
+        pki::facts_of(leaf).unwrap()
     }
 }
 
