@@ -87,6 +87,11 @@ impl Canonical<'_> {
 
 /// Trims spaces at both ends and makes one of several in a row.
 fn write_value(value: &[u8], out: &mut Vec<u8>) {
+    let at_an_end = value.first() == Some(&b' ') || value.last() == Some(&b' ');
+    if !at_an_end && !value.windows(2).any(|pair| pair == b"  ") {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut pending = false;
     let mut started = false;
     for byte in value {
