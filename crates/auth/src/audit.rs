@@ -1,6 +1,6 @@
 //! The audit log: taking in what agents and proxies saw, searching, checking the chain.
 
-use ::audit::chain::{Head, Verifier};
+use ::audit::chain::{Broken, Chained, Head, Verifier};
 use ::audit::{Event, What};
 use access::{HostClaims, SystemRole};
 use api::types::audit::{AuditQuery, AuditRow, AuditStored, AuditVerified, BrokenAt};
@@ -60,26 +60,35 @@ pub(crate) async fn verify(cluster: &Cluster) -> Result<AuditVerified, Refusal> 
         if stretch.is_empty() {
             return Ok(AuditVerified { entries, head: head.hash.to_string(), broken: None });
         }
-        let checking = tokio::task::spawn_blocking(move || {
-            let (mut head, mut count) = (head, 0);
-            for entry in &stretch {
-                if let Err(broken) = verifier.check(entry) {
-                    return (verifier, head, count, Some(broken));
-                }
-                head = entry.head();
-                count += 1;
-            }
-            (verifier, head, count, None)
-        });
-        let (back, at, count, broken) =
-            checking.await.map_err(|error| Refusal::broken("checking the chain", error))?;
-        (verifier, head) = (back, at);
-        entries += count;
-        if let Some(broken) = broken {
+        let checking = tokio::task::spawn_blocking(move || check(verifier, head, &stretch));
+        let checked = checking.await.map_err(|e| Refusal::broken("checking the chain", e))?;
+        (verifier, head) = (checked.verifier, checked.head);
+        entries += checked.entries;
+        if let Some(broken) = checked.broken {
             let broken = Some(BrokenAt { seq: broken.seq, reason: broken.why.to_string() });
             return Ok(AuditVerified { entries, head: head.hash.to_string(), broken });
         }
     }
+}
+
+/// How far a stretch held.
+struct Checked {
+    verifier: Verifier,
+    head: Head,
+    entries: u64,
+    broken: Option<Broken>,
+}
+
+fn check(mut verifier: Verifier, mut head: Head, stretch: &[Chained]) -> Checked {
+    let mut entries = 0;
+    for entry in stretch {
+        if let Err(broken) = verifier.check(entry) {
+            return Checked { verifier, head, entries, broken: Some(broken) };
+        }
+        head = entry.head();
+        entries += 1;
+    }
+    Checked { verifier, head, entries, broken: None }
 }
 
 fn prepared(host: &HostClaims, lines: &Bytes) -> Result<Vec<Prepared>, Refusal> {

@@ -31,6 +31,11 @@ impl Caller {
         self.identity.is_none()
     }
 
+    /// Whether it is a service with this role.
+    pub(crate) fn is(&self, role: SystemRole) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.has_system_role(role))
+    }
+
     /// Who it is, if its certificate has not ended since the connection began.
     pub(crate) fn identity(&self, now: SystemTime) -> Result<&Identity, Refusal> {
         let Some(identity) = &self.identity else {

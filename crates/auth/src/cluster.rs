@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::rules::{ResourceFacts, RuleRequest, Verb};
-use access::{Claims, ClusterName, HostId, Identity, Lock, Policy, Role, User, UserNow};
+use access::{
+    Claims, ClusterName, HostClaims, HostId, Identity, Lock, Policy, Role, SystemRole, User,
+    UserNow,
+};
 use pki::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +18,7 @@ use crate::authorities::Authorities;
 use crate::caller::{Actor, Caller};
 use crate::config::AuthConfig;
 use crate::events::Stamp;
+use crate::locks;
 use crate::passwords::Passwords;
 use crate::refusal::Refusal;
 use crate::store::{Reader, Store};
@@ -126,6 +130,26 @@ impl Cluster {
             access::may(identity, &request, &policy).map_err(|d| denied(&d))?;
         }
         Ok(Actor::admitted(identity, stamp))
+    }
+
+    /// Lets a service in, unless its host is locked. Only reporting to the audit log stays open to
+    /// a locked host: what it saw is worth having.
+    pub(crate) async fn service(
+        &self,
+        caller: &Caller,
+        roles: &[SystemRole],
+    ) -> Result<HostClaims, Refusal> {
+        let now = self.now();
+        let host = caller.service(roles, now)?.clone();
+        let locks = self.store.read(|reader| reader.list::<Lock>()).await?;
+        match locks.iter().find(|lock| locks::stops_host(lock, &host.host_id, now)) {
+            None => Ok(host),
+            Some(lock) => {
+                let locked = format!("host {} is locked by lock {}", host.host_id, lock.name());
+                Err(Refusal::denied(locked)
+                    .hint("an administrator can remove it: tctl rm lock/NAME"))
+            }
+        }
     }
 
     /// The part of the policy that bears on one caller, as the store has it now.

@@ -240,6 +240,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever stands in the settings, a token that is read allows something, is not empty,
+        /// and never allows more than agents and proxies.
+        #[test]
+        fn no_text_makes_a_static_token_of_another_kind(text in "[a-zA-Z,: ]{0,40}|.{0,40}") {
+            if let Ok(token) = StaticToken::parse(&text) {
+                let served = [SystemRole::App, SystemRole::Proxy];
+                assert!(!token.roles.is_empty() && !token.secret.is_empty());
+                assert!(token.roles.iter().all(|role| served.contains(role)));
+            }
+        }
+    }
+
     #[test]
     fn a_static_token_is_not_printed() {
         let token = StaticToken::parse("app:hush-hush").unwrap();

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use access::{Lock, User};
+use access::{HostId, Lock, User};
 use api::resource::{Kind, PutMode, PutOutcome};
 use api::types::watch::{Item, Key};
 use audit::events::{LockCreated, LockDeleted, LockTarget};
@@ -68,6 +68,13 @@ pub(crate) fn stops(lock: &Lock, user: &User, now: SystemTime) -> bool {
     let by_name = target.user.as_ref().is_none_or(|name| *name == user.metadata.name);
     let by_role = target.role.as_ref().is_none_or(|role| user.spec.roles.contains(role));
     by_name && by_role && (target.user.is_some() || target.role.is_some())
+}
+
+/// Whether a lock stops a host altogether.
+pub(crate) fn stops_host(lock: &Lock, host: &HostId, now: SystemTime) -> bool {
+    let target = &lock.spec.target;
+    let is_wider = target.names_unknown() || target.user.is_some() || target.role.is_some();
+    !is_wider && target.host() == Some(host) && lock.is_in_force(now)
 }
 
 fn end_sessions(tx: &mut Tx<'_>, actor: &Actor, lock: &Lock) -> Result<(), Refusal> {

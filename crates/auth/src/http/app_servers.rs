@@ -19,11 +19,11 @@ pub(super) async fn announce(
     Segment(host): Segment<HostId>,
     Sent(server): Sent<AppServer>,
 ) -> Result<Json<()>, Refusal> {
-    let agent = caller.service(&[SystemRole::App], cluster.now())?;
+    let agent = cluster.service(&caller, &[SystemRole::App]).await?;
     if server.host_id != host {
         return Err(Refusal::invalid("the path and the body name different hosts"));
     }
-    rule::announce(&cluster, agent, server).await.map(Json)
+    rule::announce(&cluster, &agent, server).await.map(Json)
 }
 
 pub(super) async fn withdraw(
@@ -31,8 +31,8 @@ pub(super) async fn withdraw(
     Extension(caller): Extension<Caller>,
     Segment(host): Segment<HostId>,
 ) -> Result<Json<()>, Refusal> {
-    let agent = caller.service(&[SystemRole::App], cluster.now())?;
-    rule::withdraw(&cluster, agent, host).await.map(Json)
+    let agent = cluster.service(&caller, &[SystemRole::App]).await?;
+    rule::withdraw(&cluster, &agent, host).await.map(Json)
 }
 
 pub(super) async fn list(

@@ -18,7 +18,7 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Segment(token): Segment<String>,
 ) -> Result<Json<Invite>, Refusal> {
-    caller.service(&[SystemRole::Proxy], cluster.now())?;
+    cluster.service(&caller, &[SystemRole::Proxy]).await?;
     rule::show(&cluster, &token).await.map(Json)
 }
 
@@ -28,6 +28,6 @@ pub(super) async fn accept(
     Segment(token): Segment<String>,
     Sent(acceptance): Sent<InviteAcceptance>,
 ) -> Result<Json<InviteAccepted>, Refusal> {
-    caller.service(&[SystemRole::Proxy], cluster.now())?;
+    cluster.service(&caller, &[SystemRole::Proxy]).await?;
     rule::accept(&cluster, &token, acceptance).await.map(Json)
 }

@@ -19,7 +19,7 @@ pub(super) async fn join(
     Sent(request): Sent<JoinRequest>,
 ) -> Result<Json<JoinReply>, Refusal> {
     if !caller.is_stranger() {
-        caller.service(&[SystemRole::Proxy], cluster.now())?;
+        cluster.service(&caller, &[SystemRole::Proxy]).await?;
     }
     rule::join(&cluster, &caller, request).await.map(Json)
 }

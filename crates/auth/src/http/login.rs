@@ -18,6 +18,6 @@ pub(super) async fn login(
     Extension(caller): Extension<Caller>,
     Sent(request): Sent<LoginRequest>,
 ) -> Result<Json<LoginReply>, Refusal> {
-    caller.service(&[SystemRole::Proxy], cluster.now())?;
+    cluster.service(&caller, &[SystemRole::Proxy]).await?;
     rule::login(&cluster, request).await.map(Json)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::audit::events::AuthFailure;
+use access::SystemRole;
 use api::error::Chain;
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -32,15 +33,16 @@ impl IntoResponse for Refusal {
 #[derive(Debug, Clone)]
 struct Denied(String);
 
-/// Records that a known caller was denied something. Joining and logging in record their own.
+/// Records that a known caller was denied something. What proxies pass on
+/// (joining, logging in) records its own failures.
 pub(super) async fn note_denials(
     State(cluster): State<Arc<Cluster>>,
     Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
-    let has_own_event = matches!(request.uri().path(), api::routes::JOIN | api::routes::LOGIN)
-        && !caller.is_stranger();
+    let is_relayed = matches!(request.uri().path(), api::routes::JOIN | api::routes::LOGIN);
+    let has_own_event = is_relayed && caller.is(SystemRole::Proxy);
     let response = next.run(request).await;
     let denied = response.extensions().get::<Denied>().filter(|_| !has_own_event).cloned();
     let (Some(Denied(why)), Some(user)) = (denied, caller.name()) else { return response };

@@ -25,6 +25,6 @@ pub(super) async fn ping(
     State(cluster): State<Arc<Cluster>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Ping>, Refusal> {
-    caller.service(&[SystemRole::Proxy], cluster.now())?;
+    cluster.service(&caller, &[SystemRole::Proxy]).await?;
     Ok(Json(rule::ping(&cluster)))
 }

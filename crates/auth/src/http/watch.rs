@@ -30,7 +30,7 @@ pub(super) async fn watch(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Refusal> {
     let now = cluster.now();
-    caller.service(&[SystemRole::App, SystemRole::Proxy], now)?;
+    cluster.service(&caller, &[SystemRole::App, SystemRole::Proxy]).await?;
     let ends = caller.identity(now)?.expires();
     let place = Arc::clone(&cluster.watchers).try_acquire_owned();
     let place = place.map_err(|_| Refusal::busy("too many watchers; try again"))?;

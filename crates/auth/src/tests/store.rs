@@ -46,7 +46,7 @@ async fn a_refused_write_leaves_neither_state_nor_event_while_its_neighbours_sta
     let writes = (0..100).map(|number| {
         store.write(move |tx| {
             add_role(tx, &format!("role-{number}"))?;
-            if number % 3 == 0 { Err(Refusal::invalid("no")) } else { Ok(()) }
+            (number % 3 != 0).then_some(()).ok_or_else(|| Refusal::invalid("no"))
         })
     });
     let outcomes = futures_util::future::join_all(writes).await;

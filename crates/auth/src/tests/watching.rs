@@ -80,6 +80,21 @@ async fn the_full_list_comes_first_and_then_each_change_in_order() {
     assert_eq!(gone, "role-7");
 }
 
+/// How many roles a new watch tells of until it tells of `last`.
+async fn roles_seen(client: &api::Client, last: &str) -> usize {
+    let mut watch = Watch::open(client).await.unwrap();
+    let role = |item: Item| match item {
+        Item::Role(role) => Some(role.name().to_string()),
+        _ => None,
+    };
+    let mut seen: HashSet<_> = full_list(&mut watch).await.into_iter().filter_map(role).collect();
+    while !seen.contains(last) {
+        let Change::Put(item) = next(&mut watch).await else { continue };
+        seen.extend(role(item));
+    }
+    seen.len()
+}
+
 #[tokio::test]
 async fn list_and_changes_fit_together_while_others_write() {
     let town = Town::start().await;
@@ -91,21 +106,7 @@ async fn list_and_changes_fit_together_while_others_write() {
     };
     let watches = async {
         for _ in 0..10 {
-            let mut watch = Watch::open(&proxy).await.unwrap();
-            let listed = full_list(&mut watch).await;
-            let mut seen: HashSet<String> = listed
-                .into_iter()
-                .filter_map(|item| match item {
-                    Item::Role(role) => Some(role.name().to_string()),
-                    _ => None,
-                })
-                .collect();
-            while !seen.contains("role-59") {
-                if let Change::Put(Item::Role(role)) = next(&mut watch).await {
-                    seen.insert(role.name().to_string());
-                }
-            }
-            assert_eq!(seen.len(), 63, "nothing fell between list and changes");
+            assert_eq!(roles_seen(&proxy, "role-59").await, 63, "nothing fell in between");
         }
     };
     tokio::join!(writes, watches);
