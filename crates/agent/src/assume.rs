@@ -31,7 +31,7 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 const MOST_CACHED: u64 = 10_000;
 
 /// Why there are no credentials.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Error)]
 pub(crate) enum AssumeError {
     /// STS said no.
     #[error(
@@ -100,7 +100,7 @@ impl Assume {
     }
 
     /// The keys of the granted role: cached, or fetched once for all who wait for them. A failure is not kept.
-    pub(crate) async fn keys(&self, grant: &Grant) -> Result<Arc<Keys>, AssumeError> {
+    pub(crate) async fn keys(&self, grant: &Grant) -> Result<Arc<Keys>, Arc<AssumeError>> {
         let key = Key {
             session: grant.session().clone(),
             role: grant.aws_role().clone(),
@@ -114,7 +114,7 @@ impl Assume {
             self.cache.invalidate(&key).await;
         }
         let fetched = self.cache.try_get_with(key, Box::pin(self.fetch(grant))).await;
-        fetched.map(|assumed| assumed.keys).map_err(|error| AssumeError::clone(&error))
+        fetched.map(|assumed| assumed.keys)
     }
 
     async fn fetch(&self, grant: &Grant) -> Result<Assumed, AssumeError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use access::{AccessRequest, Grant, Identity, decide};
 use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
 use aws::Call;
+use aws::reply::ErrorReply;
 use aws::sigv4::{self, PayloadHash, declared_payload};
 use bytes::Bytes;
 use http::request::Parts;
@@ -38,6 +39,13 @@ pub(crate) struct Road {
     pub(crate) upstream: Upstream,
 }
 
+/// A call that was allowed, before anything was recorded.
+struct Allowed {
+    call: Call,
+    grant: Grant,
+    body: RequestBody,
+}
+
 impl Road {
     /// Answers one request: with AWS's answer, or in the service's own words why not.
     pub(crate) async fn call(
@@ -46,50 +54,89 @@ impl Road {
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
-        let service = aws::reply::service_of(&parts);
         let mut visit = Visit::begin(identity, &parts, self.clock.now());
-        match self.walk(&mut visit, identity, parts, body).await {
+        let allowed = match self.admit(&mut visit, identity, &parts, body).await {
+            Ok(allowed) => allowed,
+            Err(refusal) => {
+                let shape = |refusal: &Refusal, id: &str| refusal.reply_to(&parts, id);
+                return self.refuse(&mut visit, refusal, shape);
+            }
+        };
+        let service = allowed.call.service();
+        match self.perform(&mut visit, allowed, parts).await {
             Ok(answer) => answer.map(Either::Right),
             Err(refusal) => {
-                let refusal = self.recorder.refused(&mut visit, refusal);
-                let mut answer = refusal.reply(service, &visit.id()).into_response();
-                if let Ok(id) = HeaderValue::from_str(&visit.id()) {
-                    answer.headers_mut().insert(HEADER_REQUEST_ID, id);
-                }
-                answer.map(|bytes| Either::Left(Full::new(bytes)))
+                self.refuse(&mut visit, refusal, |refusal, id| refusal.reply(service, id))
             }
         }
     }
 
-    async fn walk(
+    /// Steps 8 and 9: what is asked for, and whether it may be.
+    async fn admit(
         &self,
         visit: &mut Visit,
         identity: &Identity,
-        mut parts: Parts,
+        parts: &Parts,
         body: Incoming,
-    ) -> Result<Response<RecordedBody>, Refusal> {
-        let body = RequestBody::take(&parts, body).await?;
-        let call = Call::parse(&parts, body.bytes())?;
+    ) -> Result<Allowed, Refusal> {
+        let body = RequestBody::take(parts, body).await?;
+        let call = Call::parse(parts, body.bytes())?;
         visit.parsed(&call);
+        if !call.is_signed() {
+            return Err(Refusal::Unsigned);
+        }
         let grant = self.decide(visit, identity, &call)?;
-        let entry = self.recorder.open(visit, &grant, &body)?;
-        let result = async {
-            if self.sync == SyncWhen::BeforeCall {
-                self.recorder.durable(&entry).await?;
-            }
-            let payload = payload_of(&mut parts, &body)?;
-            let destination = self.upstream.destination(call.endpoint())?;
-            let keys = self.assume.keys(&grant).await?;
-            let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
-            Ok(self.upstream.send(&entry, signed, body).await?)
-        };
-        match result.await {
+        Ok(Allowed { call, grant, body })
+    }
+
+    /// Steps 10 to 14: the entry, the role, the signature, the call, the end of the entry.
+    async fn perform(
+        &self,
+        visit: &mut Visit,
+        allowed: Allowed,
+        parts: Parts,
+    ) -> Result<Response<RecordedBody>, Refusal> {
+        let entry = self.recorder.open(visit, &allowed.grant, &allowed.body)?;
+        match self.forward(&entry, allowed, parts).await {
             Ok(reply) => self.release(entry, reply).await,
             Err(refusal) => {
                 entry.failed(&refusal);
                 Err(refusal)
             }
         }
+    }
+
+    async fn forward(
+        &self,
+        entry: &OpenEntry,
+        allowed: Allowed,
+        mut parts: Parts,
+    ) -> Result<Response<Incoming>, Refusal> {
+        if self.sync == SyncWhen::BeforeCall {
+            self.recorder.durable(entry).await?;
+        }
+        let Allowed { call, grant, body } = allowed;
+        let payload = payload_of(&mut parts, &body)?;
+        let destination = self.upstream.destination(call.endpoint())?;
+        let keys = self.assume.keys(&grant).await?;
+        let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
+        Ok(self.upstream.send(entry, signed, body).await?)
+    }
+
+    /// Records the refusal, and puts it into the service's words.
+    fn refuse(
+        &self,
+        visit: &mut Visit,
+        refusal: Refusal,
+        shape: impl FnOnce(&Refusal, &str) -> ErrorReply,
+    ) -> Response<AnswerBody> {
+        let refusal = self.recorder.refused(visit, refusal);
+        let id = visit.id();
+        let mut answer = shape(&refusal, &id).into_response();
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            answer.headers_mut().insert(HEADER_REQUEST_ID, id);
+        }
+        answer.map(|bytes| Either::Left(Full::new(bytes)))
     }
 
     fn decide(

@@ -23,6 +23,8 @@ mod refusal;
 mod server;
 pub mod service;
 pub mod spool;
+#[cfg(test)]
+mod tests;
 mod tunnels;
 mod upstream;
 

@@ -83,7 +83,7 @@ impl LivePolicy {
         timeout(patience, waiting).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    fn publish(&self, policy: Policy) {
+    pub(crate) fn publish(&self, policy: Policy) {
         let mut apps = HashMap::new();
         for app in
             policy.apps().filter(|app| self.selectors.iter().any(|selector| selector.fits(app)))
@@ -138,19 +138,12 @@ impl Follower {
         let mut watch = Watch::open(&self.deps.auth).await?;
         let mut policy = empty(&self.config);
         loop {
-            let mut change = Some(watch.next().await?);
-            let mut taken = 0;
-            while let Some(one) = change.take() {
-                if matches!(one, Change::Ready) {
-                    *ready_since = Some(Instant::now());
-                    info!("the snapshot of rules, sessions and locks is complete");
-                }
-                policy = self.apply(policy, one);
-                taken += 1;
-                if taken < MOST_AT_ONCE {
-                    change = watch.next().now_or_never().transpose()?;
-                }
+            let changes = next_changes(&mut watch).await?;
+            if changes.iter().any(|change| matches!(change, Change::Ready)) {
+                *ready_since = Some(Instant::now());
+                info!("the snapshot of rules, sessions and locks is complete");
             }
+            policy = changes.into_iter().fold(policy, |policy, change| self.apply(policy, change));
             if ready_since.is_some() {
                 policy = policy.as_of(self.deps.clock.now());
                 self.live.publish(policy.clone());
@@ -185,6 +178,18 @@ impl Follower {
             Item::AppServer(_) => policy,
         }
     }
+}
+
+/// Waits for a change, and takes what has come with it, so that a burst is published once.
+async fn next_changes(watch: &mut Watch) -> Result<Vec<Change>, ApiError> {
+    let mut changes = vec![watch.next().await?];
+    while changes.len() < MOST_AT_ONCE {
+        match watch.next().now_or_never() {
+            Some(change) => changes.push(change?),
+            None => break,
+        }
+    }
+    Ok(changes)
 }
 
 /// Nothing known: refuses every call.

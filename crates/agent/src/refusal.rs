@@ -1,11 +1,14 @@
 //! Why a call gets no answer from AWS: what the client is told, in the service's own protocol, and what is recorded.
 
+use std::sync::Arc;
+
 use access::{AppName, Denial};
 use api::error::Chain;
 use audit::events::Outcome;
 use aws::reply::{ErrorReply, Fault};
 use aws::sigv4::{BadDestination, BadPayload, SignError};
 use aws::{BadCall, Service};
+use http::request::Parts;
 use thiserror::Error;
 
 use crate::assume::AssumeError;
@@ -20,6 +23,8 @@ pub(crate) enum Refusal {
     BadCall(#[from] BadCall),
     #[error(transparent)]
     Payload(#[from] BadPayload),
+    #[error("the request is not signed; use the keys that tsh aws or tsh proxy aws has handed out")]
+    Unsigned,
     #[error("the request does not say the SHA-256 of its body")]
     NoPayloadHash,
     #[error("the request's body is larger than {LIMIT} bytes")]
@@ -41,7 +46,7 @@ pub(crate) enum Refusal {
     #[error("the call was recorded already")]
     Recorded,
     #[error(transparent)]
-    Assume(#[from] AssumeError),
+    Assume(#[from] Arc<AssumeError>),
     #[error("the agent's setting for this service's endpoint cannot be used")]
     Destination(#[from] BadDestination),
     #[error("the request could not be signed")]
@@ -55,6 +60,7 @@ impl Refusal {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadCall(_) => "bad-call",
+            Self::Unsigned => "not-signed-by-client",
             Self::Payload(_) | Self::NoPayloadHash => "bad-payload-hash",
             Self::TooLarge => "body-too-large",
             Self::Body(_) => "body-not-read",
@@ -74,6 +80,7 @@ impl Refusal {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::BadCall(_)
+            | Self::Unsigned
             | Self::Payload(_)
             | Self::NoPayloadHash
             | Self::TooLarge
@@ -92,15 +99,21 @@ impl Refusal {
         }
     }
 
-    /// What the client is told.
-    pub(crate) fn reply(&self, service: Option<Service>, request_id: &str) -> ErrorReply {
-        ErrorReply::new(service, self.fault(), &Chain(self).to_string(), request_id)
+    /// What the client is told, in the words of `service`.
+    pub(crate) fn reply(&self, service: Service, request_id: &str) -> ErrorReply {
+        ErrorReply::new(Some(service), self.fault(), &Chain(self).to_string(), request_id)
+    }
+
+    /// What the client is told, in the words of the service that the request seems to be for.
+    pub(crate) fn reply_to(&self, request: &Parts, request_id: &str) -> ErrorReply {
+        ErrorReply::to_request(request, self.fault(), &Chain(self).to_string(), request_id)
     }
 
     fn fault(&self) -> Fault {
         match self {
             Self::BadCall(error) => error.fault(),
             Self::Payload(_) | Self::NoPayloadHash | Self::Body(_) => Fault::Invalid,
+            Self::Unsigned => Fault::MissingToken,
             Self::TooLarge => Fault::TooLarge,
             Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,
             Self::Assume(error) if error.is_refusal() => Fault::AccessDenied,

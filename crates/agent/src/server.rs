@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -28,7 +29,7 @@ use crate::call::{AnswerBody, Road};
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// A session that was opened a moment ago may not have reached the snapshot yet.
-const SESSION_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 const MOST_STREAMS: u32 = 1024;
@@ -36,12 +37,19 @@ const MOST_HEADERS: u32 = 64 << 10;
 /// When nothing is heard from the user's end for so long, it is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// What a stream is to this module.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
+
 /// Takes streams.
 pub(crate) struct Server {
     /// Shows the agent's certificate and demands a user's.
     pub(crate) tls: Arc<ServerConfig>,
     /// Where requests go.
     pub(crate) road: Arc<Road>,
+    /// How long a session may take to reach the snapshot.
+    pub(crate) session_patience: Duration,
     /// Where the tasks of connections belong.
     pub(crate) tasks: TaskTracker,
     /// Ends connections: open calls may finish.
@@ -62,13 +70,13 @@ enum Ended {
 
 impl Server {
     /// Serves one stream to its end.
-    pub(crate) async fn serve(&self, stream: tunnel::Stream) {
+    pub(crate) async fn serve(&self, stream: impl Io) {
         if let Err(error) = self.serve_connection(stream).await {
             debug!(error = %Chain(&error), "a user's connection ended early");
         }
     }
 
-    async fn serve_connection(&self, stream: tunnel::Stream) -> Result<(), Ended> {
+    async fn serve_connection(&self, stream: impl Io) -> Result<(), Ended> {
         let handshake = TlsAcceptor::from(Arc::clone(&self.tls)).accept(stream);
         let tls = timeout(HANDSHAKE_DEADLINE, handshake).await.map_err(|_| Ended::TooLate)?;
         let tls = tls.map_err(Ended::Tls)?;
@@ -79,7 +87,7 @@ impl Server {
         self.answer(tls, Arc::new(identity)).instrument(span).await
     }
 
-    fn identify(&self, tls: &TlsStream<tunnel::Stream>) -> Result<Identity, pki::IdentityError> {
+    fn identify(&self, tls: &TlsStream<impl Io>) -> Result<Identity, pki::IdentityError> {
         let (_, connection) = tls.get_ref();
         let peer = connection.peer_certificates().unwrap_or_default();
         self.road.trust.identity_of(peer, self.road.clock.now())
@@ -95,14 +103,10 @@ impl Server {
         let is_live = |snapshot: &crate::policy::Snapshot| {
             snapshot.policy.session(session.as_str()).is_some()
         };
-        self.road.policy.wait_for(SESSION_PATIENCE, is_live).await;
+        self.road.policy.wait_for(self.session_patience, is_live).await;
     }
 
-    async fn answer(
-        &self,
-        tls: TlsStream<tunnel::Stream>,
-        identity: Arc<Identity>,
-    ) -> Result<(), Ended> {
+    async fn answer(&self, tls: TlsStream<impl Io>, identity: Arc<Identity>) -> Result<(), Ended> {
         let road = Arc::clone(&self.road);
         let service = service_fn(move |request: Request<Incoming>| {
             let (road, identity) = (Arc::clone(&road), Arc::clone(&identity));

@@ -19,7 +19,7 @@ use crate::config::{AgentConfig, Deps};
 use crate::heartbeat;
 use crate::policy::{self, LivePolicy};
 use crate::record::Recorder;
-use crate::server::Server;
+use crate::server::{SESSION_PATIENCE, Server};
 use crate::spool::{Spool, SpoolError, ship};
 use crate::tunnels::Tunnels;
 use crate::upstream::Upstream;
@@ -75,8 +75,13 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
     let config = Arc::new(config);
     let policy = LivePolicy::new(&config);
     let road = Arc::new(road(&config, &deps, &policy, &spool, &calls).await?);
-    let server =
-        Server { tls: server_tls(&deps)?, road, tasks: calls.clone(), stop: stops.road.clone() };
+    let server = Server {
+        tls: server_tls(&deps)?,
+        road,
+        session_patience: SESSION_PATIENCE,
+        tasks: calls.clone(),
+        stop: stops.road.clone(),
+    };
     let standing = watch::Sender::new(0);
     let patience = Arc::new(OnceLock::new());
     let tunnels = Arc::new(Tunnels {

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info, info_span, warn};
-use tunnel::{Backoff, Far, Settings, TunnelError};
+use tunnel::{Backoff, Far, Incoming, Settings, TunnelError};
 
 use crate::chance::chance;
 use crate::server::Server;
@@ -128,22 +128,26 @@ impl Tunnels {
         };
         let taking = async {
             while let Some(incoming) = far.next().await? {
-                match incoming.accept() {
-                    Ok(stream) => {
-                        let server = Arc::clone(&self.server);
-                        self.tasks
-                            .spawn(async move { server.serve(stream).await }.in_current_span());
-                    }
-                    Err(error) => {
-                        debug!(error = %Chain(&error), "a stream was given up before it began")
-                    }
-                }
+                self.take(incoming);
             }
             Ok(())
         };
         tokio::select! {
             never = draining => match never {},
             ended = taking => ended,
+        }
+    }
+
+    fn take(&self, incoming: Incoming) {
+        let server = Arc::clone(&self.server);
+        match incoming.accept() {
+            Ok(stream) => {
+                let serving = async move { server.serve(stream).await };
+                self.tasks.spawn(serving.in_current_span());
+            }
+            Err(error) => {
+                debug!(error = %Chain(&error), "a stream was given up before it began");
+            }
         }
     }
 

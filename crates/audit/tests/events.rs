@@ -183,7 +183,7 @@ fn request() -> RequestFields {
         outcome: Outcome::Answered,
         status_code: Some(200),
         aws_request_id: Some(text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")),
-        decision: text("allowed by role aws-dynamodb-access"),
+        decision: text("allowed"),
         duration_ms: 7,
         bytes_in: 312,
         bytes_out: 1024,
@@ -237,7 +237,10 @@ fn requests() -> Vec<What> {
         .into(),
         What::request(request()),
         What::request(RequestFields {
-            decision: text("role aws-dynamodb-access denies it"),
+            decision: text("denied-by-arn"),
+            error: Some(text(
+                "role `aws-dynamodb-access` denies that AWS role by deny.aws_role_arns",
+            )),
             ..nothing_sent(Outcome::Refused)
         }),
         What::request(nothing_sent(Outcome::Unknown)),

@@ -210,14 +210,15 @@ impl Inside {
         let mut late = locked(&shared.late);
         while let Some(first) = late.front() {
             if shared.append(&first.record).is_err() {
-                if shared.current.load().bytes() > 0 {
-                    self.rotate();
-                }
-                return;
+                break;
             }
             late.pop_front();
             shared.late_count.fetch_sub(1, Ordering::SeqCst);
         }
-        info!("the audit spool can be written again");
+        if late.is_empty() {
+            info!("the audit spool can be written again");
+        } else if shared.current.load().bytes() > 0 {
+            self.rotate();
+        }
     }
 }

@@ -57,12 +57,17 @@ fn die(spool: Arc<Spool>, open: Vec<Entry<Spool>>) {
 
 /// An Auth Service that keeps what it gets, and may be away.
 #[derive(Clone, Default)]
-struct Auth {
+pub(crate) struct Auth {
     events: Arc<Mutex<Vec<Event>>>,
     away: Arc<AtomicUsize>,
 }
 
 impl Auth {
+    /// Everything it got.
+    pub(crate) fn taken(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
     fn outcomes(&self) -> BTreeMap<u128, Outcome> {
         let events = self.events.lock().unwrap();
         let outcome = |event: &Event| event.what.as_request().unwrap().outcome;
@@ -88,7 +93,7 @@ impl Sink for Auth {
 }
 
 /// Ships everything once, as a stopping agent does.
-async fn ship_all(spool: &Arc<Spool>, auth: &Auth) {
+pub(crate) async fn ship_all(spool: &Arc<Spool>, auth: &Auth) {
     let stop = CancellationToken::new();
     stop.cancel();
     ship(Arc::clone(spool), auth.clone(), stop).await;

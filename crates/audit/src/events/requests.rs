@@ -126,7 +126,9 @@ impl RequestFields {
                 Some(status) => format!("{status}, {} ms", self.duration_ms),
                 None => "answered".to_owned(),
             },
-            Outcome::Refused => format!("refused: {}", self.decision),
+            Outcome::Refused => {
+                format!("refused: {}", self.error.as_deref().unwrap_or(&self.decision))
+            }
             Outcome::Unknown => "outcome unknown".to_owned(),
             Outcome::Failed => match &self.error {
                 Some(error) => format!("failed: {error}"),

@@ -1,0 +1,365 @@
+//! One agent's road without tunnels: a user's TLS connection over a pipe, a fake AWS behind.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use access::policy::{AppSession, Policy, UserNow};
+use access::resource::{LockingMode, Role};
+use access::{
+    App, AppClaims, AppName, AppSessionId, Claims, ClusterName, HostClaims, HostId, RoleName,
+    SystemRole, UserName,
+};
+use api::wire;
+use audit::Event;
+use aws::RoleArn;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use pki::{
+    Authority, AuthorityKind, CertPem, ClientTls, Clock, Credential, KeyPair, LiveCredential,
+    LiveTrust, Peers, ServerTls, Trust, TrustedServers, Validity, tls,
+};
+use rustls_pki_types::ServerName;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fake_aws::FakeAws;
+use crate::assume::Assume;
+use crate::aws_chain::Bundle;
+use crate::call::Road;
+use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
+use crate::policy::LivePolicy;
+use crate::record::Recorder;
+use crate::server::{Server, Tracked};
+use crate::spool::{self, Spool};
+use crate::upstream::Upstream;
+
+pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
+pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
+pub(super) type Sender = SendRequest<Full<Bytes>>;
+
+pub(super) struct Agent {
+    pub(super) policy: Arc<LivePolicy>,
+    pub(super) spool: Arc<Spool>,
+    pub(super) server: Arc<Server>,
+    users: Authority,
+    hosts: Authority,
+    trust: Arc<LiveTrust>,
+    connections: JoinSet<()>,
+    _dir: TempDir,
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are an edge")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+pub(super) fn clock() -> Clock {
+    Clock::new(now)
+}
+
+fn cluster() -> ClusterName {
+    ClusterName::parse("example.com").unwrap()
+}
+
+fn host_id() -> HostId {
+    HostId::parse("5f0c1f1e-53a5-4c5e-8a77-1b0d5c0c0002").unwrap()
+}
+
+/// alice, who may be `reader` through the app `aws`, in one live session.
+pub(super) fn rules() -> Policy {
+    let role: Role = serde_json::from_value(serde_json::json!({
+        "kind": "role", "version": "v5", "metadata": { "name": "aws-access" },
+        "spec": { "allow": { "app_labels": { "*": "*" }, "aws_role_arns": [ROLE] } }
+    }))
+    .unwrap();
+    let user = UserNow {
+        name: UserName::parse("alice").unwrap(),
+        roles: vec![RoleName::parse("aws-access").unwrap()],
+        traits: None,
+        locked: false,
+        locked_message: None,
+        lock_expires: None,
+        expires: None,
+    };
+    without_session().with_role(role).with_user(user).with_session(session())
+}
+
+pub(super) fn without_session() -> Policy {
+    Policy::new(cluster()).at_host(host_id()).as_of(now())
+}
+
+fn session() -> AppSession {
+    AppSession {
+        id: AppSessionId::parse(SESSION).unwrap(),
+        user: UserName::parse("alice").unwrap(),
+        app: AppName::parse("aws").unwrap(),
+        aws_role: Some(RoleArn::parse(ROLE).unwrap()),
+        expires: now() + Duration::from_secs(7200),
+    }
+}
+
+pub(super) fn claims() -> Claims {
+    Claims {
+        user: UserName::parse("alice").unwrap(),
+        cluster: cluster(),
+        roles: vec![RoleName::parse("aws-access").unwrap()],
+        traits: Default::default(),
+        allowed_aws_roles: vec![ROLE.to_owned()],
+        app: Some(AppClaims {
+            session: AppSessionId::parse(SESSION).unwrap(),
+            name: AppName::parse("aws").unwrap(),
+            public_addr: "aws.example.com".to_owned(),
+            aws_role: Some(RoleArn::parse(ROLE).unwrap()),
+        }),
+        issued_at: now(),
+        expires: now() + Duration::from_secs(7200),
+        mfa: false,
+        login_ip: None,
+    }
+}
+
+/// Where the services are, as `AWS_ENDPOINT_URL_<SERVICE>` would say.
+#[derive(Debug)]
+struct Endpoints {
+    aws: String,
+    dynamodb: Option<String>,
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        assert_eq!((key.env(), key.profile()), ("AWS_ENDPOINT_URL", "endpoint_url"));
+        match key.service_id() {
+            "DYNAMODB" => self.dynamodb.clone().or_else(|| Some(self.aws.clone())),
+            _ => Some(self.aws.clone()),
+        }
+    }
+}
+
+fn sdk(endpoints: Endpoints) -> SdkConfig {
+    let credentials =
+        Credentials::new("AKIATHEAGENT", "canary-agent-secret-77", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .service_config(endpoints)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
+}
+
+/// What a test may want otherwise.
+pub(super) struct Setup {
+    pub(super) dynamodb: Option<String>,
+    pub(super) spool_limit: u64,
+    pub(super) rules: Option<Policy>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()) }
+    }
+}
+
+impl Agent {
+    pub(super) async fn start(aws: &FakeAws) -> Self {
+        Self::start_with(aws, Setup::default()).await
+    }
+
+    pub(super) async fn start_with(aws: &FakeAws, setup: Setup) -> Self {
+        let dir = TempDir::new().unwrap();
+        let settings = SpoolSettings::new(dir.path().join("spool"));
+        let config = config(SpoolSettings { limit: setup.spool_limit, ..settings });
+        let spool = Arc::new(Spool::open(config.spool.clone()).unwrap());
+        let users = Authority::generate(AuthorityKind::User, &cluster(), now()).unwrap();
+        let hosts = Authority::generate(AuthorityKind::Host, &cluster(), now()).unwrap();
+        let trust = trust(&users, &hosts);
+        let policy = LivePolicy::new(&config);
+        if let Some(rules) = setup.rules {
+            policy.publish(rules);
+        }
+        let tasks = TaskTracker::new();
+        let sdk = sdk(Endpoints { aws: aws.url(), dynamodb: setup.dynamodb });
+        let road = Road {
+            clock: clock(),
+            trust: Arc::clone(&trust),
+            policy: Arc::clone(&policy),
+            recorder: Recorder {
+                spool: Arc::clone(&spool),
+                cluster: cluster(),
+                host_id: host_id(),
+            },
+            sync: SyncWhen::BeforeAnswer,
+            upstream: Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk, tasks.clone()),
+            assume: Assume::new(sdk, clock()),
+        };
+        let server = Server {
+            tls: tls::server(ServerTls {
+                credential: host_credential(&hosts, SystemRole::App, "*.app.causeway.internal"),
+                trust: Arc::clone(&trust),
+                peers: Peers::Required(pki::Accept::Users),
+                alpn: vec![wire::ALPN_APP.to_vec()],
+                clock: clock(),
+            })
+            .unwrap(),
+            road: Arc::new(road),
+            session_patience: Duration::from_millis(300),
+            tasks,
+            stop: CancellationToken::new(),
+        };
+        let (server, connections) = (Arc::new(server), JoinSet::new());
+        Self { policy, spool, server, users, hosts, trust, connections, _dir: dir }
+    }
+
+    /// A connection with alice's app certificate.
+    pub(super) async fn connect(&mut self) -> Sender {
+        let credential = user_credential(&self.users, &claims());
+        self.connect_as(credential).await.unwrap()
+    }
+
+    /// A connection with another certificate of this cluster's authorities.
+    pub(super) async fn connect_with(&mut self, claims: &Claims) -> Result<Sender, String> {
+        let credential = user_credential(&self.users, claims);
+        self.connect_as(credential).await
+    }
+
+    /// A connection with a host's certificate.
+    pub(super) async fn connect_as_host(&mut self) -> Result<Sender, String> {
+        let credential = host_credential(&self.hosts, SystemRole::Proxy, "proxy.causeway.internal");
+        self.connect_as(credential).await
+    }
+
+    pub(super) async fn connect_as(
+        &mut self,
+        credential: Arc<LiveCredential>,
+    ) -> Result<Sender, String> {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let server = Arc::clone(&self.server);
+        self.connections.spawn(async move { server.serve(far).await });
+        let config = tls::client(ClientTls {
+            credential: Some(credential),
+            servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
+            alpn: vec![wire::ALPN_APP.to_vec()],
+            clock: clock(),
+        })
+        .unwrap();
+        let session = AppSessionId::parse(SESSION).unwrap();
+        let name = ServerName::try_from(wire::app_server_name(&session)).unwrap();
+        let tls = TlsConnector::from(config)
+            .connect(name, near)
+            .await
+            .map_err(|error| error.to_string())?;
+        let tasks = Tracked(self.server.tasks.clone());
+        let (mut sender, connection) = http2::Builder::new(tasks)
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(1 << 20)
+            .handshake(TokioIo::new(tls))
+            .await
+            .map_err(|error| error.to_string())?;
+        self.connections.spawn(async move { drop(connection.await) });
+        sender.ready().await.map_err(|error| error.to_string())?;
+        Ok(sender)
+    }
+
+    /// Everything that was recorded so far: the last state of each request.
+    pub(super) async fn events(&self) -> Vec<Event> {
+        let auth = spool::tests::Auth::default();
+        spool::tests::ship_all(&self.spool, &auth).await;
+        auth.taken()
+    }
+
+    /// Waits for the one request of the test to end in the record.
+    pub(super) async fn the_event(&self) -> audit::events::RequestFields {
+        loop {
+            let events = self.events().await;
+            if let [event] = events.as_slice() {
+                return event.what.as_request().unwrap().clone();
+            }
+            assert!(events.is_empty(), "{events:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn config(spool: SpoolSettings) -> AgentConfig {
+    AgentConfig {
+        host_id: host_id(),
+        cluster: cluster(),
+        nodename: "agent-1".to_owned(),
+        version: "0.0.0".to_owned(),
+        proxies: Vec::new(),
+        apps: vec![App::new(AppName::parse("aws").unwrap(), "https://console.aws.amazon.com")],
+        resources: Vec::new(),
+        spool,
+        locking: LockingMode::BestEffort,
+        tunnels_per_proxy: 2,
+    }
+}
+
+fn trust(users: &Authority, hosts: &Authority) -> Arc<LiveTrust> {
+    let trust = Trust::new(cluster(), vec![users.cert().clone()], vec![hosts.cert().clone()]);
+    LiveTrust::new(trust.unwrap())
+}
+
+fn live(cert: CertPem, key: KeyPair) -> Arc<LiveCredential> {
+    LiveCredential::new(Credential::new(cert, key).unwrap())
+}
+
+pub(super) fn user_credential(users: &Authority, claims: &Claims) -> Arc<LiveCredential> {
+    let key = KeyPair::generate().unwrap();
+    live(users.issue_user(claims, &key.public(), now()).unwrap(), key)
+}
+
+fn host_credential(hosts: &Authority, role: SystemRole, name: &str) -> Arc<LiveCredential> {
+    let key = KeyPair::generate().unwrap();
+    let claims = HostClaims {
+        host_id: host_id(),
+        cluster: cluster(),
+        system_roles: vec![role],
+        node_name: "agent-1".to_owned(),
+    };
+    let validity = Validity { now: now(), not_after: now() + Duration::from_secs(86_400) };
+    live(hosts.issue_host(&claims, &key.public(), &[name.to_owned()], validity).unwrap(), key)
+}
+
+/// An authority of this cluster's name that nobody here trusts.
+pub(super) fn strangers() -> Authority {
+    Authority::generate(AuthorityKind::User, &cluster(), now()).unwrap()
+}
+
+/// A request as a client would have signed it: the agent checks its form, `tsh` its signature.
+pub(super) fn dynamodb(operation: &str, body: &str) -> Request<Full<Bytes>> {
+    signed("POST", "https://dynamodb.eu-central-1.amazonaws.com/", "dynamodb")
+        .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+        .unwrap()
+}
+
+pub(super) fn signed(method: &str, uri: &str, service: &str) -> http::request::Builder {
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=THROWAWAY/20261122/eu-central-1/{service}/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature={}",
+        "0".repeat(64)
+    );
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("authorization", authorization)
+        .header("x-amz-date", "20261122T080000Z")
+}
+
+pub(super) async fn text(answer: Response<Incoming>) -> String {
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}

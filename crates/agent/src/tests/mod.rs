@@ -1,0 +1,8 @@
+//! The road of a request, against a fake AWS.
+
+mod canary;
+mod fake_aws;
+mod harness;
+mod refused;
+mod road;
+mod streams;
