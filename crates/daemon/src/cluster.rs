@@ -15,7 +15,8 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{Join, split_port};
+use crate::config::split_port;
+use crate::settings::Join;
 
 /// Longest pause between two tries to join.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

@@ -3,15 +3,17 @@
 //! A problem names file, line and key. Command-line values replace those of
 //! the file before anything is checked.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use access::{App, ClusterName};
-use api::types::ping::SecondFactor;
 use api::yaml::{self, YamlProblem};
 use serde_saphyr::Spanned;
 
+use crate::settings::{
+    AppSettings, AuthSettings, Join, LogOutput, LogSettings, Overrides, ProxySettings, Settings,
+    SpoolSync,
+};
 use crate::written::{self, OneOrMany};
 
 /// Where state is kept unless `data_dir` says otherwise.
@@ -20,144 +22,6 @@ pub const DEFAULT_DATA_DIR: &str = "/var/lib/teleport";
 pub const AUTH_PORT: u16 = 3025;
 /// Port of the Proxy Service.
 pub const PROXY_PORT: u16 = 3080;
-
-/// What one `teleport` process is to do.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Name of this host.
-    pub nodename: String,
-    /// Where state is kept.
-    pub data_dir: PathBuf,
-    /// Where the process id is written.
-    pub pid_file: Option<PathBuf>,
-    /// Where health and metrics are served.
-    pub diag_addr: Option<String>,
-    /// How logs are written.
-    pub log: LogSettings,
-    /// How to get into the cluster, for services that are not beside their Auth Service.
-    pub join: Join,
-    /// How long connections may go on after a stop signal.
-    pub shutdown_deadline: Duration,
-    /// The Auth Service, if it runs here.
-    pub auth: Option<AuthSettings>,
-    /// The Proxy Service, if it runs here.
-    pub proxy: Option<ProxySettings>,
-    /// The Application Service, if it runs here.
-    pub app: Option<AppSettings>,
-    /// Settings that are accepted and have no effect.
-    pub warnings: Vec<String>,
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogSettings {
-    /// stderr, stdout or a file.
-    pub output: LogOutput,
-    /// Least severity.
-    pub severity: tracing::Level,
-    /// Whether lines are JSON.
-    pub json: bool,
-}
-
-/// Where logs go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Standard error.
-    Stderr,
-    /// Standard output.
-    Stdout,
-    /// A file, appended to.
-    File(PathBuf),
-}
-
-/// How to get into the cluster.
-#[derive(Debug, Clone, Default)]
-pub struct Join {
-    /// `host:port` of a proxy.
-    pub proxy_server: Option<String>,
-    /// `host:port` of the Auth Service.
-    pub auth_server: Option<String>,
-    /// The token, or the path of a file with it. Needed at the first start only.
-    pub token: Option<String>,
-    /// Pins of the host authority, for joining the Auth Service directly.
-    pub ca_pins: Vec<String>,
-}
-
-/// The Auth Service's part.
-#[derive(Debug, Clone)]
-pub struct AuthSettings {
-    /// Fixed at the first start.
-    pub cluster_name: ClusterName,
-    /// `host:port`.
-    pub listen_addr: String,
-    /// Names that others reach it by.
-    pub public_addrs: Vec<String>,
-    /// Static join tokens, `app,proxy:secret`.
-    pub tokens: Vec<String>,
-    /// Whether users need a second factor.
-    pub second_factor: SecondFactor,
-    /// Whether users log in with passwords.
-    pub local_auth: bool,
-    /// Life of a user certificate unless asked otherwise.
-    pub default_session_ttl: Duration,
-}
-
-/// The Proxy Service's part.
-#[derive(Debug, Clone)]
-pub struct ProxySettings {
-    /// `host:port`.
-    pub web_listen_addr: String,
-    /// `host:port` that users type; from the listen address if not given.
-    pub public_addr: Option<String>,
-    /// Certificate and key files of the web port.
-    pub https_keypairs: Vec<(PathBuf, PathBuf)>,
-    /// Most connections at once.
-    pub max_connections: u32,
-}
-
-/// The Application Service's part.
-#[derive(Debug, Clone)]
-pub struct AppSettings {
-    /// The apps of the file.
-    pub apps: Vec<App>,
-    /// Dynamic apps with these labels are served too.
-    pub resources: Vec<BTreeMap<String, Vec<String>>>,
-    /// Most bytes of the audit spool.
-    pub spool_limit: u64,
-    /// When an audit entry is synced to disk.
-    pub spool_sync: SpoolSync,
-}
-
-/// When an audit entry is synced to disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SpoolSync {
-    /// While AWS works; the answer waits for it.
-    #[default]
-    BeforeAnswer,
-    /// Before the call leaves.
-    BeforeCall,
-}
-
-/// What the command line says beside the file.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// `--roles`.
-    pub roles: Option<Vec<String>>,
-    /// `--token`.
-    pub token: Option<String>,
-    /// `--auth-server`.
-    pub auth_server: Option<String>,
-    /// `--ca-pin`.
-    pub ca_pins: Vec<String>,
-    /// `--nodename`.
-    pub nodename: Option<String>,
-    /// `--diag-addr`.
-    pub diag_addr: Option<String>,
-    /// `--pid-file`.
-    pub pid_file: Option<PathBuf>,
-    /// `--debug`.
-    pub debug: bool,
-}
 
 /// Reads `teleport.yaml`.
 ///

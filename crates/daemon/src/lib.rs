@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 mod diag;
 mod logging;
+pub mod settings;
 mod start;
 mod written;
 

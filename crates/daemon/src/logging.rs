@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use crate::config::{LogOutput, LogSettings};
+use crate::settings::{LogOutput, LogSettings};
 
 /// Starts logging. `RUST_LOG` goes before the severity of the file.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {

@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::cluster::{self, Application, IdentityError, Membership};
-use crate::config::{AppSettings, AuthSettings, ProxySettings, Settings, SpoolSync, split_port};
+use crate::config::split_port;
 use crate::diag::{self, Probe};
 use crate::logging;
+use crate::settings::{AppSettings, AuthSettings, ProxySettings, Settings, SpoolSync};
 
 /// Why the services could not run.
 #[derive(Debug, Error)]

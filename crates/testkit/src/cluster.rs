@@ -161,7 +161,8 @@ impl Cluster {
         let mut environment = self.sandbox.environment();
         environment.extend(plan.agent_environment.clone());
         let file = self.folder().join("agent.yaml");
-        let agent = start_teleport("agent", &file, &self.agent_diag, &environment, self.folder.path());
+        let agent =
+            start_teleport("agent", &file, &self.agent_diag, &environment, self.folder.path());
         self.agent = Some(agent);
     }
 
@@ -234,7 +235,11 @@ impl Cluster {
 
     /// Waits until the audit log has an event that fits.
     #[must_use]
-    pub fn wait_audit(&self, what: &str, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    pub fn wait_audit(
+        &self,
+        what: &str,
+        fits: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
         wait_until(what, || self.audit(&[]).into_iter().rev().find(|event| fits(event)))
     }
 }

@@ -31,9 +31,9 @@ pub fn binary(name: &str) -> PathBuf {
 pub fn sandbox_binary(name: &str) -> PathBuf {
     let folder = root().join("sandbox/target");
     let found = ["release", "debug"].iter().map(|profile| folder.join(profile).join(name));
-    let newest = found.filter(|path| path.exists()).max_by_key(|path| {
-        path.metadata().and_then(|meta| meta.modified()).ok()
-    });
+    let newest = found
+        .filter(|path| path.exists())
+        .max_by_key(|path| path.metadata().and_then(|meta| meta.modified()).ok());
     newest.unwrap_or_else(|| panic!("sandbox/{name} is missing; run `make sandbox` first"))
 }
 

@@ -74,7 +74,8 @@ impl Process {
 
     /// Sends a signal (`TERM`, `INT`, `KILL`).
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status();
+        let sent =
+            Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status();
         assert!(sent.unwrap().success(), "could not signal {}", self.name);
     }
 
@@ -126,7 +127,11 @@ impl Said {
     /// Fails unless the command succeeded; gives its standard output.
     #[must_use = "the output is what the test is about"]
     pub fn ok(&self) -> &str {
-        assert_eq!(self.code, 0, "{}\nstdout: {}\nstderr: {}", self.command, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, 0,
+            "{}\nstdout: {}\nstderr: {}",
+            self.command, self.stdout, self.stderr
+        );
         &self.stdout
     }
 

@@ -55,14 +55,25 @@ impl Sandbox {
     #[must_use]
     pub fn control(&self, path: &str) -> serde_json::Value {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail", "-k", "--noproxy", "*"]).arg(format!("{}/_sandbox/{path}", self.url));
+        command
+            .args(["-sS", "--fail", "-k", "--noproxy", "*"])
+            .arg(format!("{}/_sandbox/{path}", self.url));
         serde_json::from_str(run(command, "").ok()).unwrap()
     }
 
     /// Posts to the control API, e.g. `fault`.
     pub fn tell(&self, path: &str, body: &serde_json::Value) {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail", "-k", "--noproxy", "*", "-H", "content-type: application/json", "--data"]);
+        command.args([
+            "-sS",
+            "--fail",
+            "-k",
+            "--noproxy",
+            "*",
+            "-H",
+            "content-type: application/json",
+            "--data",
+        ]);
         command.arg(body.to_string()).arg(format!("{}/_sandbox/{path}", self.url));
         let _ = run(command, "").ok();
     }

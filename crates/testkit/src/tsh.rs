@@ -34,10 +34,15 @@ impl Account {
         ];
         let account = Self { name: name.to_owned(), password: password.to_owned(), otp_secret };
         if let Some(code) = account.code() {
-            form.extend(["--data-urlencode".to_owned(), format!("otp={code}")]);
+            form.extend(["--data-urlencode".to_owned(), format!("code={code}")]);
         }
         let origin = link.split("/web/").next().unwrap();
-        form.extend(["-H".to_owned(), format!("Origin: {origin}"), "-L".to_owned(), link.to_owned()]);
+        form.extend([
+            "-H".to_owned(),
+            format!("Origin: {origin}"),
+            "-L".to_owned(),
+            link.to_owned(),
+        ]);
         let form: Vec<&str> = form.iter().map(String::as_str).collect();
         let said = curl(&form);
         assert!(said.ok().contains("tsh login"), "the invite was not accepted: {}", said.stdout);

@@ -1,6 +1,12 @@
 //! AWS credentials never leave the agent: after a tour through everything, the
 //! sandbox's secrets are in no reply, log, event, error, file or environment.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +25,14 @@ fn no_aws_secret_is_seen_outside_the_agent() {
     let mut seen = String::new();
     for said in [
         run(clients::python(Road::HttpsProxy(&proxy), "boto3_tour.py", &["canary", "streams"]), ""),
-        run(clients::python(Road::EndpointUrl(&endpoint), "boto3_tour.py", &["canary-two", "streams"]), ""),
+        run(
+            clients::python(
+                Road::EndpointUrl(&endpoint),
+                "boto3_tour.py",
+                &["canary-two", "streams"],
+            ),
+            "",
+        ),
         tsh.aws(&["dynamodb", "list-tables", "--debug"]),
         tsh.aws(&["dynamodb", "scan", "--table-name", "absent"]),
         tsh.aws(&["sts", "assume-role", "--role-arn", &role_arn("x"), "--role-session-name", "x"]),
@@ -39,10 +52,16 @@ fn no_aws_secret_is_seen_outside_the_agent() {
 
     let agent = cluster.agent.as_ref().unwrap();
     for id in [cluster.server.id(), proxy.process.id(), endpoint.process.id()] {
-        seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/environ")).unwrap()));
-        seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/cmdline")).unwrap()));
+        seen.push_str(&String::from_utf8_lossy(
+            &std::fs::read(format!("/proc/{id}/environ")).unwrap(),
+        ));
+        seen.push_str(&String::from_utf8_lossy(
+            &std::fs::read(format!("/proc/{id}/cmdline")).unwrap(),
+        ));
     }
-    seen.push_str(&String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/cmdline", agent.id())).unwrap()));
+    seen.push_str(&String::from_utf8_lossy(
+        &std::fs::read(format!("/proc/{}/cmdline", agent.id())).unwrap(),
+    ));
 
     let secrets = secrets(&cluster.sandbox.control("secrets"));
     assert!(secrets.len() >= 3, "a key, and a key and token of a session: {}", secrets.len());
@@ -62,7 +81,10 @@ fn secrets(answer: &Value) -> Vec<String> {
             Value::String(text) if text.len() >= 20 => found.push(text.clone()),
             Value::Array(items) => queue.extend(items),
             Value::Object(fields) => queue.extend(
-                fields.iter().filter(|(name, _)| !name.to_lowercase().contains("id")).map(|(_, value)| value),
+                fields
+                    .iter()
+                    .filter(|(name, _)| !name.to_lowercase().contains("id"))
+                    .map(|(_, value)| value),
             ),
             _ => {}
         }

@@ -1,6 +1,12 @@
 //! The same calls, directly and through the cluster: byte-equal bodies, equal
 //! status, equal `x-amzn-*` and `x-amz-*` headers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use base64::Engine as _;
 use regex::Regex;
@@ -57,7 +63,8 @@ impl Masks {
 
     /// The body, and whether anything was masked in it.
     fn body(&self, answer: &Value) -> (String, bool) {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(answer["body"].as_str().unwrap());
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(answer["body"].as_str().unwrap());
         let text = String::from_utf8(bytes.unwrap()).unwrap();
         let masked = self.pattern.replace_all(&text, "\"$1\":masked").into_owned();
         let changed = masked != text;

@@ -32,8 +32,9 @@ fn no_crate_uses_another_but_by_the_doors_of_the_plan() {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     for name in crates.iter().filter(|name| *name != "testkit") {
-        let allowed =
-            doors.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the table of doors"));
+        let allowed = doors
+            .get(name.as_str())
+            .unwrap_or_else(|| panic!("{name} is not in the table of doors"));
         let manifest = places::root().join("crates").join(name).join("Cargo.toml");
         for used in dependencies(&manifest).intersection(&crates) {
             assert!(
@@ -80,7 +81,12 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn nothing_is_left_undone() {
-    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimple", "mented!"), concat!("to", "do!(")];
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("unimple", "mented!"),
+        concat!("to", "do!("),
+    ];
     for file in sources() {
         let text = fs::read_to_string(&file).unwrap();
         for word in words {

@@ -1,6 +1,12 @@
 //! `kill -9` at random moments under load: no answer without its audit entry,
 //! an unbroken chain, clients that go on by themselves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -40,7 +46,10 @@ fn every_answered_call_is_in_the_audit_log_whatever_is_killed() {
         let before = answered(&load).len();
         let start = Instant::now();
         load.wait_for("answers after the kill", |load| {
-            assert!(start.elapsed() < RECOVERY, "round {round}: no answer {RECOVERY:?} after the kill");
+            assert!(
+                start.elapsed() < RECOVERY,
+                "round {round}: no answer {RECOVERY:?} after the kill"
+            );
             (answered(load).len() > before + 5).then_some(())
         });
     }
@@ -58,7 +67,10 @@ fn every_answered_call_is_in_the_audit_log_whatever_is_killed() {
         (missing.len() <= unknown).then_some(missing.len())
     });
     let unknown = unknown_outcomes(&cluster);
-    assert!(missing <= unknown, "{missing} answered calls have no entry ({unknown} entries of unknown outcome)");
+    assert!(
+        missing <= unknown,
+        "{missing} answered calls have no entry ({unknown} entries of unknown outcome)"
+    );
     let said = cluster.tctl(&["audit", "verify"]);
     let _ = said.ok();
 }
@@ -82,7 +94,10 @@ fn all_requests(cluster: &Cluster) -> Vec<serde_json::Value> {
 
 fn request_ids(cluster: &Cluster) -> HashSet<String> {
     let events = all_requests(cluster);
-    events.iter().filter_map(|event| Some(event.get("aws_request_id")?.as_str()?.to_owned())).collect()
+    events
+        .iter()
+        .filter_map(|event| Some(event.get("aws_request_id")?.as_str()?.to_owned()))
+        .collect()
 }
 
 fn unknown_outcomes(cluster: &Cluster) -> usize {

@@ -1,5 +1,11 @@
 //! Large bodies stream: 200 MB each way, with bounded memory in every process.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use std::io::Write as _;
 
@@ -20,10 +26,14 @@ fn two_hundred_megabytes_go_both_ways_with_bounded_memory() {
         out.write_all(&(n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).unwrap();
     }
     out.flush().unwrap();
-    for (bucket, options) in [("by-proxy", [].as_slice()), ("by-endpoint", ["--endpoint-url"].as_slice())] {
+    for (bucket, options) in
+        [("by-proxy", [].as_slice()), ("by-endpoint", ["--endpoint-url"].as_slice())]
+    {
         let proxy = tsh.proxy_aws(options);
-        let road = if options.is_empty() { Road::HttpsProxy(&proxy) } else { Road::EndpointUrl(&proxy) };
-        let program = clients::python(road, "large_object.py", &[bucket, &file.display().to_string()]);
+        let road =
+            if options.is_empty() { Road::HttpsProxy(&proxy) } else { Road::EndpointUrl(&proxy) };
+        let program =
+            clients::python(road, "large_object.py", &[bucket, &file.display().to_string()]);
         let said = run(program, "");
         assert!(said.ok().ends_with("ok\n"), "{} {}", said.stdout, said.stderr);
         let agent = cluster.agent.as_ref().unwrap();

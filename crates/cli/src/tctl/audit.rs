@@ -57,7 +57,10 @@ struct LsArgs {
     /// Only events of the last while, e.g. 1h
     #[arg(long, conflicts_with = "from_utc")]
     last: Option<String>,
-    /// At most so many, the newest
+    /// Only events after this sequence number, oldest first: for reading the log page by page
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// At most so many, the newest (with --after the oldest)
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// Format of the output; `json` is one object a line
@@ -138,7 +141,7 @@ fn query(args: &LsArgs, now: SystemTime) -> Result<AuditQuery, Failure> {
         app: args.app.clone(),
         session: args.session.clone(),
         table: args.table.clone(),
-        after: None,
+        after: args.after,
         limit: Some(args.limit),
     })
 }

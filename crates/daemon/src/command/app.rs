@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::config::{self, Overrides};
+use crate::config;
+use crate::settings::Overrides;
 
 /// Commands about apps.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 use api::files::{self, Mode};
 use clap::Args;
 
-use crate::config::{self, Overrides};
+use crate::config;
+use crate::settings::Overrides;
 
 /// Write a configuration file, or check one with --test.
 #[derive(Debug, Args)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::{self, Overrides, Settings};
+use crate::config;
+use crate::settings::{Overrides, Settings};
 
 /// Default place of the configuration file.
 const DEFAULT_FILE: &str = "/etc/teleport.yaml";
