@@ -64,7 +64,9 @@ pub(crate) enum NoTunnel {
     Handshake(#[source] std::io::Error),
     #[error("the certificate gives no identity")]
     Identity(#[from] IdentityError),
-    #[error("`{subject}` is not an agent: its certificate lacks the role App; join with a token of type app")]
+    #[error(
+        "`{subject}` is not an agent: its certificate lacks the role App; join with a token of type app"
+    )]
     NotAnAgent { subject: String },
     #[error("host {host} is locked")]
     Locked { host: HostId },
@@ -174,7 +176,8 @@ impl Agents {
 
     /// Puts a tunnel on the list. Beyond the limit the agent's oldest one makes room.
     fn register(&self, tunnel: Arc<Tunnel>) -> Registered<'_> {
-        let registered = Registered { agents: self, host: tunnel.host.clone(), number: tunnel.number };
+        let registered =
+            Registered { agents: self, host: tunnel.host.clone(), number: tunnel.number };
         self.tunnels.rcu(|tunnels| {
             let mut tunnels = HashMap::clone(tunnels);
             tunnels.entry(tunnel.host.clone()).or_default().push(Arc::clone(&tunnel));
@@ -195,10 +198,8 @@ impl Agents {
             let mut tunnels = HashMap::clone(tunnels);
             if let Some(all) = tunnels.get_mut(host) {
                 all.retain(|tunnel| tunnel.number != number);
-                if all.is_empty() {
-                    tunnels.remove(host);
-                }
             }
+            tunnels.retain(|_, all| !all.is_empty());
             tunnels
         });
     }

@@ -204,7 +204,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_public_address() {
-        for text in ["", ":443", "a:", "a:0", "a:70000", "https://a:443", "a b:1", "a/b:1", "-a:1", "::1"] {
+        for text in
+            ["", ":443", "a:", "a:0", "a:70000", "https://a:443", "a b:1", "a/b:1", "-a:1", "::1"]
+        {
             assert!(PublicAddr::parse(text).is_err(), "{text}");
         }
     }

@@ -76,20 +76,14 @@ impl Connections {
     /// Cuts those that pass bytes on and on which nothing moves any more, for
     /// ever. A tunnel, which counts no steps, ends by itself with its last stream.
     pub(crate) async fn cut_quiet(&self) {
-        let (pause, enough) = LOOKS;
-        let mut seen: HashMap<ConnectionId, (u64, u8)> = HashMap::new();
+        let mut seen = HashMap::new();
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(LOOKS.0).await;
             let open: Vec<(ConnectionId, Running)> =
                 self.lock().tasks.iter().map(|(id, running)| (*id, running.clone())).collect();
             for (id, running) in open {
-                let steps = running.steps.count();
-                let (last, still) = seen.entry(id).or_insert((steps, 0));
-                *still = if *last == steps { still.saturating_add(1) } else { 0 };
-                *last = steps;
-                if steps > 0 && *still >= enough {
-                    running.task.abort();
-                }
+                let is_quiet = is_quiet(seen.entry(id).or_default(), running.steps.count());
+                is_quiet.then(|| running.task.abort());
             }
         }
     }
@@ -116,6 +110,15 @@ impl Connections {
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Steps at the last look, and looks in a row that found them the same.
+type Seen = (u64, u8);
+
+fn is_quiet((last, still): &mut Seen, steps: u64) -> bool {
+    *still = if *last == steps { still.saturating_add(1) } else { 0 };
+    *last = steps;
+    steps > 0 && *still >= LOOKS.1
 }
 
 /// Takes a connection off the list when its task ends, is cut or panics.
@@ -157,6 +160,13 @@ mod tests {
         assert_eq!(connections.count(), 0);
     }
 
+    async fn trickle(steps: Steps) {
+        loop {
+            steps.step();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_quiet_connection_is_cut_and_a_busy_one_or_a_tunnel_is_not() {
         let connections = Arc::new(Connections::default());
@@ -164,12 +174,7 @@ mod tests {
             steps.step();
             std::future::pending::<()>().await;
         });
-        connections.spawn(|_, steps| async move {
-            loop {
-                steps.step();
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-        });
+        connections.spawn(|_, steps| trickle(steps));
         connections.spawn(|_, _| std::future::pending());
         let looking = tokio::time::timeout(Duration::from_secs(30), connections.cut_quiet());
         looking.await.unwrap_err();

@@ -70,8 +70,7 @@ pub(crate) async fn read(
 }
 
 fn check_first_bytes(seen: &[u8]) -> Result<(), BadHello> {
-    const METHODS: [&[u8]; 7] =
-        [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"PRI "];
+    const METHODS: [&[u8]; 7] = [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"PRI "];
     match seen.first() {
         None | Some(&HANDSHAKE_RECORD) => Ok(()),
         Some(_) if METHODS.iter().any(|method| seen.starts_with(method)) => {

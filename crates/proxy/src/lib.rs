@@ -23,6 +23,7 @@ mod splice;
 mod web;
 
 pub use config::{
-    BadPublicAddr, Limits, ProxyConfig, PublicAddr, TunnelSettings, WebCertificate, WebKeyPair,
+    BadPublicAddr, DEFAULT_PORT, Limits, ProxyConfig, PublicAddr, TunnelSettings, WebCertificate,
+    WebKeyPair,
 };
 pub use service::{Handle, Health, StartError, start};

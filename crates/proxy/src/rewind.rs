@@ -18,11 +18,6 @@ impl<S> Rewind<S> {
     pub(crate) fn new(first: Bytes, inner: S) -> Self {
         Self { first, inner }
     }
-
-    /// Takes the two apart again.
-    pub(crate) fn into_parts(self) -> (Bytes, S) {
-        (self.first, self.inner)
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
@@ -76,23 +71,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, BufReader};
 
     use super::*;
 
     #[tokio::test]
     async fn first_bytes_come_first_whatever_the_size_of_the_reads() {
         for size in [1, 2, 3, 64] {
-            let mut stream = Rewind::new(Bytes::from_static(b"hello "), &b"world"[..]);
+            let stream = Rewind::new(Bytes::from_static(b"hello "), &b"world"[..]);
             let mut all = Vec::new();
-            let mut part = vec![0; size];
-            loop {
-                let length = stream.read(&mut part).await.unwrap();
-                if length == 0 {
-                    break;
-                }
-                all.extend_from_slice(&part[..length]);
-            }
+            BufReader::with_capacity(size, stream).read_to_end(&mut all).await.unwrap();
             assert_eq!(all, b"hello world", "{size}");
         }
     }

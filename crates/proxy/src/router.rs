@@ -36,8 +36,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Answer to plain HTTP.
-const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Connection: close\r\nContent-Length: 42\r\n\r\nThis port speaks TLS. Begin with https://.\n";
+const PLAIN_HTTP: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Connection: close\r\nContent-Length: 43\r\n\r\nThis port speaks TLS. Begin with https://.\n";
 
 /// Fatal TLS alerts (RFC 8446, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,13 +113,15 @@ impl Router {
     ) {
         let router = Arc::clone(self);
         self.connections.spawn(|id, steps| {
+            let span = info_span!("connection", id = id.number(), %peer);
             let serving = async move {
                 let _place = place;
-                if let Err(failed) = router.serve(tcp, peer, (id, steps), slot).await {
-                    tell(&failed);
-                }
+                router
+                    .serve(tcp, peer, (id, steps), slot)
+                    .await
+                    .unwrap_or_else(|failed| tell(&failed));
             };
-            serving.instrument(info_span!("connection", id = id.number(), %peer))
+            serving.instrument(span)
         });
     }
 
@@ -160,11 +163,7 @@ impl Router {
         went
     }
 
-    async fn to_auth(
-        &self,
-        client: Watched<&mut TcpStream>,
-        first: &Bytes,
-    ) -> Result<(), Failed> {
+    async fn to_auth(&self, client: Watched<&mut TcpStream>, first: &Bytes) -> Result<(), Failed> {
         let connecting = async {
             let mut auth = TcpStream::connect(&self.auth_addr).await?;
             auth.set_nodelay(true)?;
@@ -175,8 +174,8 @@ impl Router {
             Ok(connected) => connected,
             Err(late) => Err(late.into()),
         };
-        let mut auth = connected
-            .map_err(|source| Failed::Auth { address: self.auth_addr.clone(), source })?;
+        let mut auth =
+            connected.map_err(|source| Failed::Auth { address: self.auth_addr.clone(), source })?;
         let moved = splice(client, &mut auth, self.limits.idle).await?;
         debug!(up = moved.up, down = moved.down, "connection to the Auth Service closed");
         Ok(())
@@ -209,7 +208,9 @@ impl Router {
 /// What the log says of a connection that came to nothing: strangers' noise only on demand.
 fn tell(failed: &Failed) {
     match failed {
-        Failed::Auth { .. } | Failed::Agent(_) => warn!(error = %Chain(failed), "connection refused"),
+        Failed::Auth { .. } | Failed::Agent(_) => {
+            warn!(error = %Chain(failed), "connection refused")
+        }
         Failed::Tunnel(_) => warn!(error = %Chain(failed), "tunnel refused"),
         Failed::Session(_) => info!(error = %Chain(failed), "connection refused"),
         Failed::Hello(_) | Failed::Late | Failed::Road(_) => {

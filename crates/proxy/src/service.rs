@@ -188,7 +188,7 @@ impl Parts {
     fn new(config: &ProxyConfig, clock: &Clock) -> Result<Self, StartError> {
         let connections = Arc::new(Connections::default());
         let snapshots = Arc::new(Snapshots::default());
-        let tls = pki::server(ServerTls {
+        let tls = pki::tls::server(ServerTls {
             credential: Arc::clone(&config.credential),
             trust: Arc::clone(&config.trust),
             peers: Peers::Required(Accept::Hosts),
@@ -213,7 +213,7 @@ impl Parts {
 }
 
 fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError> {
-    let tls = pki::client(ClientTls {
+    let tls = pki::tls::client(ClientTls {
         credential: Some(Arc::clone(&config.credential)),
         servers: TrustedServers::Cluster(Arc::clone(&config.trust)),
         alpn: vec![wire::ALPN_AUTH.to_vec()],
@@ -229,7 +229,7 @@ fn web_road(
     stopping: CancellationToken,
 ) -> Result<WebRoad, StartError> {
     let certificates = web_certificate(config, clock)?;
-    let tls = pki::web_server(
+    let tls = pki::web::web_server(
         certificates,
         vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         clock.clone(),

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
 
 use crate::connections::{ConnectionId, Connections};
-use crate::snapshot::{NotLive, Snapshots};
+use crate::snapshot::{NotLive, Snapshot, Snapshots};
 
 /// How often sessions are looked at whose end comes by time alone.
 const LOOK: Duration = Duration::from_millis(500);
@@ -94,18 +94,22 @@ impl Sessions {
                 _ = looks.tick() => {}
             }
             let snapshot = Arc::clone(&changes.borrow_and_update());
-            let now = self.clock.now();
-            let mut ended = Vec::new();
-            self.list().retain(|connection, session| {
-                let Err(reason) = snapshot.session(session, now) else { return true };
-                ended.push((*connection, reason));
-                false
-            });
-            for (connection, reason) in ended {
-                info!(?connection, %reason, "connection cut");
+            for (connection, reason) in self.take_ended(&snapshot) {
+                info!(connection = connection.number(), %reason, "connection cut");
                 self.connections.cut(connection);
             }
         }
+    }
+
+    fn take_ended(&self, snapshot: &Snapshot) -> Vec<(ConnectionId, NotLive)> {
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        self.list().retain(|connection, session| {
+            let verdict = snapshot.session(session, now);
+            ended.extend(verdict.as_ref().err().map(|reason| (*connection, *reason)));
+            verdict.is_ok()
+        });
+        ended
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, AppSessionId>> {

@@ -79,7 +79,8 @@ impl Snapshot {
     pub(crate) fn is_host_locked(&self, host: &HostId, now: SystemTime) -> bool {
         self.locks.values().any(|lock| {
             let target = &lock.spec.target;
-            let names_more = target.user.is_some() || target.role.is_some() || target.names_unknown();
+            let names_more =
+                target.user.is_some() || target.role.is_some() || target.names_unknown();
             lock.is_in_force(now) && !names_more && target.host() == Some(host)
         })
     }
@@ -147,11 +148,9 @@ impl Snapshot {
         for app in &server.apps {
             if let Some(hosts) = apps.get_mut(app.name()) {
                 hosts.remove(host);
-                if hosts.is_empty() {
-                    apps.remove(app.name());
-                }
             }
         }
+        apps.retain(|_, hosts| !hosts.is_empty());
     }
 }
 
@@ -195,8 +194,12 @@ impl Snapshots {
         *self.connected.borrow()
     }
 
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    fn publish(&self, snapshot: Snapshot) {
+        let (sessions, agents) = (snapshot.sessions.len(), snapshot.servers.len());
         self.newest.send_replace(Arc::new(snapshot));
+        if self.connected.send_replace(Connected::Now) != Connected::Now {
+            info!(sessions, agents, "following the Auth Service");
+        }
     }
 
     /// Follows the watch for ever, from a full list again whenever it breaks.
@@ -233,21 +236,12 @@ impl Snapshots {
             // What has arrived together is published together.
             while let Some(change) = next.take() {
                 is_whole |= matches!(change, Change::Ready);
-                if let Change::Put(Item::Trust(newest)) = &change {
-                    renew(trust, newest);
-                }
+                renew(trust, &change);
                 snapshot.apply(change);
                 next = watch.next().now_or_never().transpose()?;
             }
             if is_whole {
                 self.publish(snapshot.clone());
-                if self.connected.send_replace(Connected::Now) != Connected::Now {
-                    info!(
-                        sessions = snapshot.sessions.len(),
-                        agents = snapshot.servers.len(),
-                        "following the Auth Service"
-                    );
-                }
             }
         }
     }
@@ -264,7 +258,8 @@ fn locks_user(lock: &Lock, user: &UserNow, now: SystemTime) -> bool {
     !target.is_empty() && fits_user && fits_role
 }
 
-fn renew(trust: &LiveTrust, newest: &pki::Trust) {
+fn renew(trust: &LiveTrust, change: &Change) {
+    let Change::Put(Item::Trust(newest)) = change else { return };
     let current = trust.current();
     if current.cluster() != newest.cluster() {
         warn!(theirs = %newest.cluster(), ours = %current.cluster(), "authorities of another cluster are not trusted");
@@ -284,4 +279,152 @@ fn jittered(pause: Duration) -> Duration {
     let chance = RandomState::new().build_hasher().finish();
     let share = (chance % 1024) as u32;
     pause / 2 + (pause / 2048) * share
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{App, LockTarget, RoleName};
+
+    use super::*;
+
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn id() -> AppSessionId {
+        AppSessionId::from_bytes([7; 16])
+    }
+
+    fn user() -> UserNow {
+        UserNow {
+            name: UserName::parse("alice").unwrap(),
+            roles: vec![RoleName::parse("dev").unwrap()],
+            traits: None,
+            locked: false,
+            locked_message: None,
+            lock_expires: None,
+            expires: None,
+        }
+    }
+
+    fn with(user: UserNow, lock: Option<Lock>) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(Change::Put(Item::User(Box::new(user))));
+        snapshot.apply(Change::Put(Item::AppSession(AppSession {
+            id: id(),
+            user: UserName::parse("alice").unwrap(),
+            app: AppName::parse("aws").unwrap(),
+            aws_role: None,
+            expires: at(1000),
+        })));
+        if let Some(lock) = lock {
+            snapshot.apply(Change::Put(Item::Lock(Box::new(lock))));
+        }
+        snapshot
+    }
+
+    fn lock(target: LockTarget) -> Lock {
+        Lock::new(LockName::parse("lock-1").unwrap(), target)
+    }
+
+    fn verdict(snapshot: &Snapshot, second: u64) -> Result<(), NotLive> {
+        snapshot.session(&id(), at(second)).map(|_| ())
+    }
+
+    #[test]
+    fn a_session_lives_until_its_end_and_while_its_user_is_there() {
+        assert_eq!(verdict(&with(user(), None), 999), Ok(()));
+        assert_eq!(verdict(&with(user(), None), 1000), Err(NotLive::Expired));
+        let gone = [Key::User(user().name), Key::AppSession(id())];
+        for key in gone {
+            let mut snapshot = with(user(), None);
+            snapshot.apply(Change::Delete(key.clone()));
+            assert_eq!(verdict(&snapshot, 500), Err(NotLive::Unknown), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn table_of_accounts() {
+        let until = |second| UserNow { locked: true, lock_expires: Some(at(second)), ..user() };
+        let cases = [
+            (UserNow { locked: true, ..user() }, Err(NotLive::UserLocked)),
+            (until(501), Err(NotLive::UserLocked)),
+            (until(500), Ok(())),
+            (UserNow { expires: Some(at(500)), ..user() }, Err(NotLive::Expired)),
+            (UserNow { expires: Some(at(501)), ..user() }, Ok(())),
+        ];
+        for (user, expected) in cases {
+            assert_eq!(verdict(&with(user.clone(), None), 500), expected, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn table_of_locks() {
+        let target = |user: &str, role: &str| LockTarget {
+            user: (!user.is_empty()).then(|| UserName::parse(user).unwrap()),
+            role: (!role.is_empty()).then(|| RoleName::parse(role).unwrap()),
+            ..LockTarget::default()
+        };
+        let host = LockTarget::server(HostId::parse("agent-1").unwrap());
+        let login = LockTarget { login: Some("root".to_owned()), ..target("alice", "") };
+        let cases = [
+            (target("alice", ""), Err(NotLive::Locked)),
+            (target("bob", ""), Ok(())),
+            (target("", "dev"), Err(NotLive::Locked)),
+            (target("", "ops"), Ok(())),
+            (target("alice", "dev"), Err(NotLive::Locked)),
+            (target("alice", "ops"), Ok(())),
+            (target("", ""), Ok(())),
+            (host, Ok(())),
+            (login, Ok(())),
+        ];
+        for (target, expected) in cases {
+            let snapshot = with(user(), Some(lock(target.clone())));
+            assert_eq!(verdict(&snapshot, 500), expected, "{target}");
+        }
+        let mut over = lock(target("alice", ""));
+        over.spec.expires = Some(at(500));
+        assert_eq!(verdict(&with(user(), Some(over.clone())), 499), Err(NotLive::Locked));
+        assert_eq!(verdict(&with(user(), Some(over)), 500), Ok(()));
+    }
+
+    fn announce(snapshot: &mut Snapshot, host: &str, apps: &[&str]) {
+        let apps =
+            apps.iter().map(|app| App::new(AppName::parse(app).unwrap(), "https://x/")).collect();
+        snapshot.apply(Change::Put(Item::AppServer(Box::new(AppServer {
+            host_id: HostId::parse(host).unwrap(),
+            hostname: host.to_owned(),
+            version: "0.1.0".to_owned(),
+            apps,
+            expires: None,
+        }))));
+    }
+
+    fn hosts(snapshot: &Snapshot, app: &str) -> Vec<String> {
+        let app = AppName::parse(app).unwrap();
+        snapshot.hosts_of(&app).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_new_announcement_replaces_the_old_one() {
+        let mut snapshot = Snapshot::default();
+        announce(&mut snapshot, "one", &["aws", "logs"]);
+        announce(&mut snapshot, "two", &["aws"]);
+        assert_eq!(hosts(&snapshot, "aws"), ["one", "two"]);
+        announce(&mut snapshot, "one", &["logs"]);
+        assert_eq!(hosts(&snapshot, "aws"), ["two"]);
+        assert_eq!(hosts(&snapshot, "logs"), ["one"]);
+        snapshot.apply(Change::Delete(Key::AppServer(HostId::parse("two").unwrap())));
+        assert!(hosts(&snapshot, "aws").is_empty());
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_vary() {
+        assert_eq!(pause_after(0), PAUSES.0);
+        assert_eq!(pause_after(1000), PAUSES.1);
+        for _ in 0..100 {
+            let pause = jittered(PAUSES.1);
+            assert!(pause >= PAUSES.1 / 2 && pause <= PAUSES.1, "{pause:?}");
+        }
+    }
 }

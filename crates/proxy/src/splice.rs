@@ -131,7 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
 
@@ -178,6 +178,14 @@ mod tests {
         assert_eq!(moved.unwrap(), Moved { up: 10, down: 10 });
     }
 
+    async fn trickle(client: &mut DuplexStream, server: &mut DuplexStream) {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            client.write_all(b".").await.unwrap();
+            server.read_u8().await.unwrap();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_ends_the_connection_but_a_slow_trickle_does_not() {
         let idle = Duration::from_secs(60);
@@ -185,14 +193,7 @@ mod tests {
         let (far, mut server) = duplex(64);
         let passing = splice(Watched::new(near, Steps::default()), far, idle);
         let began = tokio::time::Instant::now();
-        let trickling = async {
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(40)).await;
-                client.write_all(b".").await.unwrap();
-                server.read_u8().await.unwrap();
-            }
-        };
-        let (ended, ()) = tokio::join!(passing, trickling);
+        let (ended, ()) = tokio::join!(passing, trickle(&mut client, &mut server));
         assert!(matches!(ended, Err(SpliceError::Idle { .. })));
         assert!(began.elapsed() >= Duration::from_secs(460), "{:?}", began.elapsed());
         assert!(began.elapsed() <= Duration::from_secs(490), "{:?}", began.elapsed());

@@ -49,7 +49,9 @@ fn unreadable(rejection: &JsonRejection) -> Refusal {
     let message = match rejection {
         JsonRejection::MissingJsonContentType(_) => "the body must be application/json",
         JsonRejection::JsonSyntaxError(_) => "the body is not valid JSON",
-        JsonRejection::JsonDataError(_) => "the body lacks a field, or has one that is unknown or of another type",
+        JsonRejection::JsonDataError(_) => {
+            "the body lacks a field, or has one that is unknown or of another type"
+        }
         _ => "the body is too large or could not be read",
     };
     Refusal::new(Kind::Api, rejection.status(), message)

@@ -55,11 +55,14 @@ fn kept_pair(data_dir: &Path, host: &str, now: SystemTime) -> Result<WebPair, St
         }
         info!(host, "the kept web certificate is for another name or ends soon: making a new one");
     }
-    warn!(host, "using a self-signed web certificate: browsers will warn, and tsh needs --insecure");
+    warn!(
+        host,
+        "using a self-signed web certificate: browsers will warn, and tsh needs --insecure"
+    );
     let hosts = [host, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let mut hosts = hosts.to_vec();
     hosts.dedup();
-    let credential = pki::self_signed(&hosts, now)?;
+    let credential = pki::web::self_signed(&hosts, now)?;
     let pair = WebPair::from(&credential);
     fs::DirBuilder::new()
         .recursive(true)
@@ -99,7 +102,8 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), StartError> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)

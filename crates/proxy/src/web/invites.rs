@@ -10,7 +10,7 @@ use api::types::invites::{Invite, InviteAcceptance, InviteKind};
 use api::types::login::Password;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{FromRequest as _, Path, Request};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::{Extension, Form};
 use http::StatusCode;
 use serde::Deserialize;
@@ -75,7 +75,14 @@ pub(crate) async fn accept(
     let invite = web.invite(&token).await?;
     let acceptance = match check(&invite, &filled) {
         Ok(acceptance) => acceptance,
-        Err(mistakes) => return Ok(web.form(StatusCode::UNPROCESSABLE_ENTITY, &invite, mistakes, Some(&filled))),
+        Err(mistakes) => {
+            return Ok(web.form(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &invite,
+                mistakes,
+                Some(&filled),
+            ));
+        }
     };
     match web.auth.accept_invite(&token, &acceptance).await {
         Ok(accepted) => {
@@ -84,6 +91,7 @@ pub(crate) async fn accept(
                 frame: Frame::new(),
                 cluster: web.cluster.as_str(),
                 user: accepted.user.as_str(),
+                quoted_user: &pages::quoted(accepted.user.as_str()),
                 proxy: &web.public_addr.to_string(),
             };
             Ok(pages::page(StatusCode::OK, &template))
@@ -92,7 +100,8 @@ pub(crate) async fn accept(
             Some(404 | 410) | None | Some(500..) => Err(no_link(&error)),
             Some(status) => {
                 let mistakes = refused(&error, acceptance.otp.is_some());
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+                let status =
+                    StatusCode::from_u16(status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
                 Ok(web.form(status, &invite, mistakes, Some(&filled)))
             }
         },
@@ -103,7 +112,9 @@ impl Web {
     async fn invite(&self, token: &str) -> Result<Invite, Refusal> {
         let is_token = !token.is_empty()
             && token.len() <= TOKEN_LIMIT
-            && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            && token
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         if !is_token {
             return Err(spent());
         }

@@ -21,10 +21,9 @@ pub(crate) fn is_own<B>(request: &Request<B>, public_addr: &PublicAddr) -> bool 
         .or_else(|| one(headers, HOST.as_str()));
     let names_us = |origin: &str| {
         let public = public_addr.to_string();
-        [host, Some(public.as_str())]
-            .into_iter()
-            .flatten()
-            .any(|host| origin.eq_ignore_ascii_case(&format!("https://{}", without_default_port(host))))
+        [host, Some(public.as_str())].into_iter().flatten().any(|host| {
+            origin.eq_ignore_ascii_case(&format!("https://{}", without_default_port(host)))
+        })
     };
     let origin = one(headers, ORIGIN.as_str());
     let site = one(headers, "sec-fetch-site");
@@ -75,7 +74,8 @@ mod tests {
             (Some(""), None, false),
         ];
         for (origin, site, expected) in cases {
-            let mut request = Request::builder().uri("/web/invite/x").header("host", "10.0.0.1:3080");
+            let mut request =
+                Request::builder().uri("/web/invite/x").header("host", "10.0.0.1:3080");
             if let Some(origin) = origin {
                 request = request.header("origin", *origin);
             }

@@ -79,6 +79,8 @@ pub(crate) struct Accepted<'a> {
     pub(crate) frame: Frame,
     pub(crate) cluster: &'a str,
     pub(crate) user: &'a str,
+    /// As a shell takes it.
+    pub(crate) quoted_user: &'a str,
     pub(crate) proxy: &'a str,
 }
 
@@ -88,8 +90,21 @@ struct RefusalPage<'a> {
     frame: Frame,
     status: u16,
     title: &'a str,
-    message: &'a str,
-    hint: Option<&'a str>,
+    message: Vec<Part<'a>>,
+    hint: Vec<Part<'a>>,
+}
+
+/// A piece of a text in which commands stand in backticks.
+struct Part<'a> {
+    is_code: bool,
+    text: &'a str,
+}
+
+impl<'a> Part<'a> {
+    fn all(text: &'a str) -> Vec<Self> {
+        let pieces = text.split('`').enumerate();
+        pieces.map(|(place, text)| Self { is_code: place % 2 == 1, text }).collect()
+    }
 }
 
 /// Answers with a page.
@@ -115,13 +130,13 @@ pub(crate) fn refusal(status: StatusCode, message: &str, hint: Option<&str>) -> 
         _ => "That did not work",
     };
     let message = as_sentence(message);
-    let hint = hint.map(as_sentence);
+    let hint = hint.map(as_sentence).unwrap_or_default();
     let template = RefusalPage {
         frame: Frame::new(),
         status: status.as_u16(),
         title,
-        message: &message,
-        hint: hint.as_deref(),
+        message: Part::all(&message),
+        hint: if hint.is_empty() { Vec::new() } else { Part::all(&hint) },
     };
     page(status, &template)
 }
@@ -142,4 +157,47 @@ pub(crate) fn in_groups(secret: &str) -> String {
     let letters: Vec<char> = secret.chars().collect();
     let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
     groups.join(" ")
+}
+
+/// A word for a shell: in quotes only where it needs them.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+=:%,/".contains(&byte);
+    if word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_sentences() {
+        for (text, sentence) in [
+            ("the code is wrong", "The code is wrong."),
+            ("Wait.", "Wait."),
+            ("", ""),
+            ("äh", "Äh."),
+        ] {
+            assert_eq!(as_sentence(text), sentence);
+        }
+    }
+
+    #[test]
+    fn secrets_are_grouped() {
+        assert_eq!(in_groups("JBSWY3DPEH"), "JBSW Y3DP EH");
+    }
+
+    #[test]
+    fn names_are_quoted_where_a_shell_would_split_them() {
+        for (name, word) in [
+            ("alice", "alice"),
+            ("alice@example.com", "alice@example.com"),
+            ("o'brien", r"'o'\''brien'"),
+            ("a!b", "'a!b'"),
+        ] {
+            assert_eq!(quoted(name), word);
+        }
+    }
 }

@@ -72,9 +72,9 @@ impl Key {
             Self::V6(bytes) => bytes,
             Self::Share(share) => return Self::Share(*share),
         };
-        let sum = bytes.iter().fold(0_u16, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u16::from(*byte))
-        });
+        let sum = bytes
+            .iter()
+            .fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(u16::from(*byte)));
         Self::Share(sum % SHARED_KEYS)
     }
 }

@@ -54,11 +54,8 @@ impl Refusal {
     /// Too many requests from one address.
     pub(crate) fn too_often(kind: Kind, wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(1);
-        let refusal = Self::new(
-            kind,
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many requests from your address",
-        );
+        let refusal =
+            Self::new(kind, StatusCode::TOO_MANY_REQUESTS, "too many requests from your address");
         let mut refusal = refusal.with_hint(format!("try again in {seconds} s"));
         refusal.wait = Some(Duration::from_secs(seconds));
         refusal

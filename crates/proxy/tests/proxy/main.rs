@@ -1,0 +1,13 @@
+//! What the Proxy Service promises, seen from outside: a stand-in for the Auth
+//! Service behind it, agents and clients with real certificates before it.
+
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod roads;
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod stand_in;
+#[cfg(test)]
+mod web;
