@@ -1,5 +1,7 @@
 //! The two binaries as a shell sees them: exit codes, and what goes to which stream.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; a failure here fails the test")]
+
 use std::io::Read as _;
 use std::process::{Command, Output, Stdio};
 

@@ -26,7 +26,7 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
     /// List events, oldest first
-    Ls(LsArgs),
+    Ls(Box<LsArgs>),
     /// Check that no event was altered, removed or added
     Verify(VerifyArgs),
 }

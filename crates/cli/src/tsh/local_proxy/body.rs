@@ -1,9 +1,13 @@
-//! Request and reply bodies on the road: either whole in memory and small, or streamed.
+//! Bodies on the road, either whole in memory and small, or streamed: what is sent up, and what comes back.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use h2::{Reason, RecvStream, SendStream};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,47 +18,39 @@ pub(crate) const REQUEST_LIMIT: u64 = 16 * 1024 * 1024;
 /// A reply up to this length is read whole, so that head and body leave in one write.
 const WHOLE_REPLY: u64 = 64 * 1024;
 
-/// A body of either kind. One type for both directions, without a box.
+/// What is sent up.
 #[derive(Debug)]
-pub enum Body {
-    /// All of it; `None` once it has been given out.
-    Whole(Option<Bytes>),
+pub(crate) enum Upload {
+    /// All of it.
+    Whole(Bytes),
     /// As it comes.
     Stream(Incoming),
 }
 
+/// What comes back.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// All of it; `None` once it has been given out.
+    Whole(Option<Bytes>),
+    /// As it comes, with what is left of its announced length.
+    Stream(RecvStream, Option<u64>),
+}
+
 /// Why a body could not be read into memory.
 #[derive(Debug, Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// More than the bound.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
         /// The bound.
         limit: u64,
     },
-    /// The other side stopped sending.
+    /// The client stopped sending.
     #[error("the body ended early")]
     Broken(#[source] hyper::Error),
 }
 
-impl Body {
-    /// All of a body.
-    pub(crate) fn whole(bytes: Bytes) -> Self {
-        Self::Whole((!bytes.is_empty()).then_some(bytes))
-    }
-
-    /// Reads a small reply whole; leaves a larger one, or one of unknown length, streaming.
-    pub(crate) async fn of_reply(body: Incoming) -> Result<Self, BodyError> {
-        match body.size_hint().exact() {
-            Some(length) if length <= WHOLE_REPLY => {
-                collect(body, WHOLE_REPLY).await.map(Self::whole)
-            }
-            _ => Ok(Self::Stream(body)),
-        }
-    }
-}
-
-/// Reads a body of at most `limit` bytes.
+/// Reads a request's body of at most `limit` bytes.
 pub(crate) async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, BodyError> {
     let hint = body.size_hint();
     if hint.lower() > limit {
@@ -90,24 +86,100 @@ async fn data(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
     Ok(None)
 }
 
+/// Sends a body up as it comes, no faster than the other side takes it.
+pub(crate) async fn pump(mut body: Incoming, mut up: SendStream<Bytes>) {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            // The other side has answered and wants no more of it.
+            _ = poll_fn(|cx| up.poll_reset(cx)) => return,
+        };
+        let data = match frame {
+            None => break,
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(_)) => return up.send_reset(Reason::CANCEL),
+        };
+        let is_last = body.is_end_stream();
+        if has_room(&mut up).await.is_none() || up.send_data(data, is_last).is_err() || is_last {
+            return;
+        }
+    }
+    // A stream that is gone needs no end.
+    let _ = up.send_data(Bytes::new(), true);
+}
+
+/// Waits until the stream takes more; `None` if it is gone.
+async fn has_room(up: &mut SendStream<Bytes>) -> Option<()> {
+    up.reserve_capacity(1);
+    while up.capacity() == 0 {
+        poll_fn(|cx| up.poll_capacity(cx)).await?.ok()?;
+    }
+    Some(())
+}
+
+impl Body {
+    /// All of a body.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+
+    /// Reads a small reply whole; leaves a larger one, or one of unknown length, streaming.
+    pub(crate) async fn of_reply(head: &HeaderMap, body: RecvStream) -> Result<Self, h2::Error> {
+        if body.is_end_stream() {
+            return Ok(Self::Whole(None));
+        }
+        let length = head.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        match length {
+            Some(length) if length <= WHOLE_REPLY => {
+                read_reply(body, length).await.map(Self::whole)
+            }
+            _ => Ok(Self::Stream(body, length)),
+        }
+    }
+}
+
+async fn read_reply(mut body: RecvStream, length: u64) -> Result<Bytes, h2::Error> {
+    let mut all = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        if all.is_empty() && data.len() as u64 == length {
+            return Ok(data);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = h2::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+            Self::Stream(stream, left) => match stream.poll_data(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Ready(Some(data)) => Poll::Ready(Some(data.and_then(|data| {
+                    // Handed on, so there is room for more.
+                    stream.flow_control().release_capacity(data.len())?;
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(data.len() as u64);
+                    }
+                    Ok(Frame::data(data))
+                }))),
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Stream(incoming) => incoming.is_end_stream(),
+            Self::Stream(stream, _) => stream.is_end_stream(),
         }
     }
 
@@ -116,7 +188,8 @@ impl HttpBody for Body {
             Self::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Stream(incoming) => incoming.size_hint(),
+            Self::Stream(_, Some(left)) => SizeHint::with_exact(*left),
+            Self::Stream(_, None) => SizeHint::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use aws::Service;
 use aws::reply::Fault;
 use aws::sigv4::{self, Keys, PayloadHash};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use http::request::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::body::{self, Body, BodyError, REQUEST_LIMIT};
+use super::body::{self, BodyError, REQUEST_LIMIT, Upload};
 
 /// A body of at most this length is read and hashed even where its signed hash would let it stream.
 const READ_ANYWAY: u64 = 64 * 1024;
@@ -40,11 +41,15 @@ impl Refusal {
     }
 }
 
-/// A request that may go on: its body, and the body's hash where we know it.
+/// A request that may go on.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    pub(crate) body: Body,
+    /// Its body.
+    pub(crate) upload: Upload,
+    /// The body's hash, where we know it.
     pub(crate) hash: Option<[u8; 32]>,
+    /// The service that it is signed for: for the shape of an error.
+    pub(crate) service: Option<Service>,
 }
 
 /// Checks host and signature, reading the body where its hash is needed.
@@ -72,19 +77,26 @@ pub(crate) async fn check(
                     "x-amz-content-sha256 is in the request but not among the signed headers";
                 return Err(Refusal::new(Fault::SignatureMismatch, message));
             }
-            Ok(Checked { body: Body::Stream(body), hash: None })
+            let service = service(parts, &authorization);
+            Ok(Checked { upload: Upload::Stream(body), hash: None, service })
         }
         _ => {
             let bytes = read(body).await?;
             let payload = PayloadHash::of(&bytes);
-            verify(parts, &payload, keys, now)?;
+            let authorization = verify(parts, &payload, keys, now)?;
             let hash = match payload {
                 PayloadHash::Sha256(hash) => Some(hash),
                 _ => None,
             };
-            Ok(Checked { body: Body::whole(bytes), hash })
+            let service = service(parts, &authorization);
+            Ok(Checked { upload: Upload::Whole(bytes), hash, service })
         }
     }
+}
+
+fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Service> {
+    let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    Service::from_scope(authorization.scope().service(), target)
 }
 
 fn verify(

@@ -13,10 +13,10 @@ use std::time::Duration;
 use access::AppSessionId;
 use api::wire;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use h2::{PingPong, RecvStream};
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
@@ -24,11 +24,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::body::Body;
+use super::body::{self, Upload};
 
 /// How long a request waits for a live connection before it is refused.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -43,6 +44,10 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// Bytes of one stream that wait here to be sent.
 const SEND_BUFFER: usize = 512 * 1024;
+/// Largest head of a reply.
+const HEAD_LIMIT: u32 = 64 * 1024;
+/// How often a connection is tried, and how long the answer may take.
+const PULSE: Duration = Duration::from_secs(10);
 
 /// Where to dial and how: changes when the app session is renewed.
 #[derive(Clone)]
@@ -67,7 +72,7 @@ pub enum RoadError {
     NoConnection(#[source] Option<Arc<DialError>>),
     /// The connection broke after the request may have been sent.
     #[error("the connection to the app's agent broke before it answered")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] h2::Error),
 }
 
 /// Why an attempt to dial failed.
@@ -104,12 +109,13 @@ struct Shared {
     route: ArcSwap<Route>,
     lanes: [Lane; 2],
     refused: Notify,
+    tasks: TaskTracker,
 }
 
 /// One connection with its keeper.
 #[derive(Default)]
 struct Lane {
-    live: ArcSwapOption<http2::SendRequest<Body>>,
+    live: ArcSwapOption<SendRequest<Bytes>>,
     in_flight: AtomicUsize,
     waiting: AtomicUsize,
     wanted: Notify,
@@ -130,6 +136,7 @@ impl Road {
             route: ArcSwap::from_pointee(route),
             lanes: [Lane::default(), Lane::default()],
             refused: Notify::new(),
+            tasks: tasks.clone(),
         });
         for number in 0..shared.lanes.len() {
             let (keeper, stop) = (keep(Arc::clone(&shared), number), stop.clone());
@@ -161,23 +168,41 @@ impl Road {
     ///
     /// # Errors
     /// When no connection could be made in time, or it broke.
-    pub async fn send(&self, mut request: Request<Body>) -> Result<Response<Incoming>, RoadError> {
+    pub(crate) async fn send(
+        &self,
+        head: Request<()>,
+        upload: Upload,
+    ) -> Result<Response<RecvStream>, RoadError> {
         let lane = self.lane();
         let _in_flight = Counted::new(&lane.in_flight);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut sender = lane.sender(deadline).await?;
-            match sender.try_send_request(request).await {
-                Ok(reply) => return Ok(reply),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(RoadError::Broken(error.into_error())),
-                },
+            let live = lane.live_by(deadline).await?;
+            match SendRequest::clone(&live).ready().await {
+                Ok(sender) => return self.exchange(sender, head, upload).await,
+                // Dead, or told to go away: nothing was sent on it.
+                Err(_) => lane.forget(&live),
             }
-            // It may take a moment until the connection that died is known to be dead.
-            lane.forget_closed();
-            tokio::task::yield_now().await;
         }
+    }
+
+    async fn exchange(
+        &self,
+        mut sender: SendRequest<Bytes>,
+        head: Request<()>,
+        upload: Upload,
+    ) -> Result<Response<RecvStream>, RoadError> {
+        let is_empty = matches!(&upload, Upload::Whole(bytes) if bytes.is_empty());
+        let (reply, mut up) = sender.send_request(head, is_empty).map_err(RoadError::Broken)?;
+        match upload {
+            Upload::Whole(_) if is_empty => {}
+            Upload::Whole(bytes) => up.send_data(bytes, true).map_err(RoadError::Broken)?,
+            // Beside the reply, which may come before all has been sent.
+            Upload::Stream(body) => {
+                self.0.tasks.spawn(body::pump(body, up));
+            }
+        }
+        reply.await.map_err(RoadError::Broken)
     }
 
     fn lane(&self) -> &Lane {
@@ -195,39 +220,27 @@ impl std::fmt::Debug for Road {
 }
 
 impl Lane {
-    async fn sender(&self, deadline: Instant) -> Result<http2::SendRequest<Body>, RoadError> {
-        if let Some(live) = self.live()
-            && Instant::now() < deadline
-        {
+    /// The live connection, waiting for one until the deadline.
+    async fn live_by(&self, deadline: Instant) -> Result<Arc<SendRequest<Bytes>>, RoadError> {
+        if let Some(live) = self.live.load_full() {
             return Ok(live);
         }
         let _waiting = Counted::new(&self.waiting);
         let mut attempts = self.attempts.subscribe();
         loop {
-            if let Some(live) = self.live()
-                && Instant::now() < deadline
-            {
+            if let Some(live) = self.live.load_full() {
                 return Ok(live);
             }
             self.wanted.notify_one();
-            if Instant::now() >= deadline || timeout_at(deadline, attempts.changed()).await.is_err()
-            {
+            if timeout_at(deadline, attempts.changed()).await.is_err() {
                 return Err(RoadError::NoConnection(self.attempts.borrow().failure.clone()));
             }
         }
     }
 
-    fn live(&self) -> Option<http2::SendRequest<Body>> {
-        let live = self.live.load();
-        live.as_ref()
-            .filter(|sender| !sender.is_closed())
-            .map(|sender| http2::SendRequest::clone(sender))
-    }
-
-    fn forget_closed(&self) {
-        if self.live.load().as_ref().is_some_and(|sender| sender.is_closed()) {
-            self.live.store(None);
-        }
+    /// Drops a connection that is of no use any more, unless there is a newer one already.
+    fn forget(&self, dead: &Arc<SendRequest<Bytes>>) {
+        self.live.compare_and_swap(dead, None);
     }
 }
 
@@ -260,7 +273,7 @@ async fn keep(shared: Arc<Shared>, number: usize) {
 /// Dials until there is a live connection or nobody waits for one.
 async fn connect(shared: &Shared, lane: &Lane, connections: &TaskTracker) {
     let mut pause = PAUSES.0;
-    while lane.live().is_none() {
+    while lane.live.load().is_none() {
         let route = shared.route.load_full();
         let Err(error) = attempt(&route, lane, connections).await else {
             // A route that was replaced meanwhile is not worth keeping.
@@ -306,10 +319,7 @@ fn handshake_error(error: std::io::Error) -> DialError {
     }
 }
 
-async fn dial(
-    route: &Route,
-    connections: &TaskTracker,
-) -> Result<http2::SendRequest<Body>, DialError> {
+async fn dial(route: &Route, connections: &TaskTracker) -> Result<SendRequest<Bytes>, DialError> {
     let unreachable = |source| DialError::Proxy { address: route.address.clone(), source };
     let name = ServerName::try_from(wire::app_server_name(&route.session))
         .map_err(|error| DialError::Setup(error.into()))?;
@@ -317,21 +327,38 @@ async fn dial(
     tcp.set_nodelay(true).map_err(unreachable)?;
     let connector = TlsConnector::from(Arc::clone(&route.tls));
     let tls = connector.connect(name, tcp).await.map_err(handshake_error)?;
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
+    let (sender, connection) = h2::client::Builder::new()
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(tls))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(HEAD_LIMIT)
+        .handshake(tls)
         .await
         .map_err(|error| DialError::Setup(error.into()))?;
-    connections.spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(error = %api::error::Chain(&error), "connection to the agent ended");
-        }
-    });
+    connections.spawn(drive(connection));
     Ok(sender)
+}
+
+/// Moves a connection's bytes until it ends or no longer answers.
+async fn drive(mut connection: Connection<TlsStream<TcpStream>, Bytes>) {
+    let pulse = connection.ping_pong();
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                debug!(error = %api::error::Chain(&error), "connection to the agent ended");
+            }
+        }
+        () = stopped_answering(pulse) => debug!("connection to the agent stopped answering"),
+    }
+}
+
+async fn stopped_answering(pulse: Option<PingPong>) {
+    let Some(mut pulse) = pulse else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(PULSE).await;
+        if !matches!(timeout(PULSE, pulse.ping(h2::Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use api::error::Chain;
 use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
+use aws::Service;
 use aws::reply::{ErrorReply, Fault, service_of};
 use aws::sigv4::Keys;
 use http::header::{CONNECTION, HOST};
@@ -16,7 +17,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::body::Body;
-use super::check::{self, Place, Refusal};
+use super::check::{self, Checked, Place, Refusal};
 use super::dial::{DialError, Road, RoadError};
 use super::session::SessionState;
 
@@ -54,38 +55,26 @@ impl Desk {
     /// Answers a request, always: with the reply, or with an error in the service's own protocol.
     pub(crate) async fn answer(&self, place: &Place, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        // Kept for the shape of an error, because the parts go on their way.
-        let service = service_of(&parts);
-        match self.pass(place, parts, body).await {
+        let now = (self.now)();
+        let checked = match check::check(&parts, body, place, (&self.keys, now)).await {
+            Ok(checked) => checked,
+            Err(refusal) => return reply_of(service_of(&parts), &refusal),
+        };
+        let service = checked.service;
+        if self.session.has_ended(now) {
+            return reply_of(service, &self.ended());
+        }
+        match self.pass(parts, checked).await {
             Ok(reply) => reply,
-            Err(refusal) => {
-                let id = Uuid::new_v4().to_string();
-                debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
-                let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
-                let mut reply = reply.into_response().map(Body::whole);
-                if let Ok(id) = HeaderValue::from_str(&id) {
-                    reply.headers_mut().insert(HEADER_REQUEST_ID, id);
-                }
-                reply
-            }
+            Err(refusal) => reply_of(service, &refusal),
         }
     }
 
-    async fn pass(
-        &self,
-        place: &Place,
-        mut parts: Parts,
-        body: Incoming,
-    ) -> Result<Response<Body>, Refusal> {
-        let now = (self.now)();
-        let checked = check::check(&parts, body, place, (&self.keys, now)).await?;
-        if self.session.has_ended(now) {
-            return Err(self.ended());
-        }
+    async fn pass(&self, mut parts: Parts, checked: Checked) -> Result<Response<Body>, Refusal> {
         reshape(&mut parts, checked.hash)?;
-        let reply = self.road.send(Request::from_parts(parts, checked.body)).await;
+        let reply = self.road.send(Request::from_parts(parts, ()), checked.upload).await;
         let (mut head, body) = reply.map_err(|error| self.unavailable(&error))?.into_parts();
-        let body = Body::of_reply(body).await.map_err(|error| {
+        let body = Body::of_reply(&head.headers, body).await.map_err(|error| {
             Refusal::new(Fault::Unavailable, format!("the answer broke off: {}", Chain(&error)))
         })?;
         head.version = Version::HTTP_11;
@@ -112,6 +101,18 @@ impl Desk {
         }
         Refusal::new(Fault::Unavailable, message)
     }
+}
+
+/// A refusal in the service's own protocol.
+fn reply_of(service: Option<Service>, refusal: &Refusal) -> Response<Body> {
+    let id = Uuid::new_v4().to_string();
+    debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
+    let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
+    let mut reply = reply.into_response().map(Body::whole);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        reply.headers_mut().insert(HEADER_REQUEST_ID, id);
+    }
+    reply
 }
 
 /// Makes the head of an HTTP/2 request to the agent out of the client's.

@@ -15,7 +15,6 @@ mod listen;
 mod pass_through;
 mod session;
 
-pub use body::{Body, BodyError};
 pub use dial::{DialError, Road, RoadError, Route};
 pub use forward::Desk;
 pub use keys::{BadKeys, ThrowawayKeys};

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pki::tls::{self, Accept, Peers, ServerTls};
 use pki::{Clock, Credential, KeyPair, LiveCredential, Validity};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -75,16 +75,7 @@ impl Agent {
                     () = kill.cancelled() => return,
                 };
                 let (acceptor, seen, kill) = (acceptor.clone(), seen.clone(), kill.clone());
-                tasks.spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = service_fn(move |request| answer(request, seen.clone()));
-                    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service);
-                    tokio::select! {
-                        _ = served => {}
-                        () = kill.cancelled() => {}
-                    }
-                });
+                tasks.spawn(serve(acceptor, stream, seen, kill));
             }
         });
         agent
@@ -103,6 +94,22 @@ impl Agent {
         self.kill.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+async fn serve(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    kill: CancellationToken,
+) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let service = service_fn(move |request| answer(request, seen.clone()));
+    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = served => {}
+        () = kill.cancelled() => {}
     }
 }
 
