@@ -87,7 +87,13 @@ impl Router {
     /// Accepts for ever.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         let open = Arc::new(Semaphore::new(self.limits.connections));
+        let mut was_full = false;
         loop {
+            let is_full = open.available_permits() == 0;
+            if is_full && !was_full {
+                warn!(limit = self.limits.connections, "too many connections; new ones wait");
+            }
+            was_full = is_full;
             let Ok(place) = Arc::clone(&open).acquire_owned().await else { return };
             let (tcp, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -210,6 +216,10 @@ fn tell(failed: &Failed) {
     match failed {
         Failed::Auth { .. } | Failed::Agent(_) => {
             warn!(error = %Chain(failed), "connection refused")
+        }
+        // Anybody can fail a handshake; who passes it and is refused shows us a certificate of ours.
+        Failed::Tunnel(NoTunnel::Late | NoTunnel::Handshake(_)) => {
+            info!(error = %Chain(failed), "tunnel refused");
         }
         Failed::Tunnel(_) => warn!(error = %Chain(failed), "tunnel refused"),
         Failed::Session(_) => info!(error = %Chain(failed), "connection refused"),

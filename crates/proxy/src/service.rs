@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Client, wire};
-use pki::{Accept, ClientTls, Clock, LiveTrust, Peers, ServerTls, TrustedServers};
+use pki::{Accept, ClientTls, Clock, LiveTrust, LiveWeb, Peers, ServerTls, TrustedServers};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ use crate::connections::Connections;
 use crate::router::{Router, Waiting};
 use crate::sessions::Sessions;
 use crate::snapshot::{Connected, Snapshots};
-use crate::web::{Web, WebRoad, web_certificate};
+use crate::web::{Web, WebCertificates, WebRoad};
 
 /// Why the Proxy Service did not start.
 #[derive(Debug, Error)]
@@ -93,6 +93,7 @@ struct Parts {
 pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartError> {
     let auth = auth_client(&config, &clock)?;
     let parts = Parts::new(&config, &clock)?;
+    let certificates = WebCertificates::new(&config, &clock)?;
     let stopping = CancellationToken::new();
     let router = Arc::new(Router {
         connections: Arc::clone(&parts.connections),
@@ -100,7 +101,7 @@ pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartErr
         auth_addr: config.auth_addr.clone(),
         agents: Arc::clone(&parts.agents),
         sessions: Arc::clone(&parts.sessions),
-        web: web_road(&config, &clock, auth.clone(), stopping.clone())?,
+        web: web_road(&config, (certificates.live(), &clock), auth.clone(), stopping.clone())?,
         waiting: Waiting::new(config.limits.hellos, config.limits.hellos_per_address),
     });
     let listen = |source| StartError::Listen { addr: config.listen_addr, source };
@@ -117,6 +118,7 @@ pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartErr
     };
     run(&handle.acceptor, &handle.accepting, router.accept(listener));
     handle.run_background(auth, config.trust);
+    run(&handle.tasks, &handle.following, async move { certificates.keep_fresh().await });
     info!(%addr, public_addr = %config.public_addr, cluster = %config.cluster, "proxy service listening");
     Ok(handle)
 }
@@ -224,11 +226,10 @@ fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError
 
 fn web_road(
     config: &ProxyConfig,
-    clock: &Clock,
+    (certificates, clock): (Arc<LiveWeb>, &Clock),
     auth: Client,
     stopping: CancellationToken,
 ) -> Result<WebRoad, StartError> {
-    let certificates = web_certificate(config, clock)?;
     let tls = pki::web::web_server(
         certificates,
         vec![b"h2".to_vec(), b"http/1.1".to_vec()],

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use api::error::Chain;
 use pki::{CertPem, Clock, LiveWeb, SecretPem, WebPair};
 use tracing::{info, warn};
 
@@ -18,22 +19,75 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Largest file that is read, bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Reads the configured pairs, or reads or makes the self-signed one.
-pub(crate) fn web_certificate(
-    config: &ProxyConfig,
-    clock: &Clock,
-) -> Result<Arc<LiveWeb>, StartError> {
-    let pairs = match &config.web_certificate {
-        WebCertificate::Files(files) => {
-            files.iter().map(read_pair).collect::<Result<Vec<_>, _>>()?
+/// How often the files are looked at, for renewed certificates.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// The certificate that is shown, and the files that it came from.
+pub(crate) struct WebCertificates {
+    live: Arc<LiveWeb>,
+    files: Vec<WebKeyPair>,
+}
+
+/// When each file was last written.
+type Written = Vec<Option<SystemTime>>;
+
+impl WebCertificates {
+    /// Reads the configured pairs, or reads or makes the self-signed one.
+    pub(crate) fn new(config: &ProxyConfig, clock: &Clock) -> Result<Self, StartError> {
+        let pairs = pairs(config, clock)?;
+        let files = match &config.web_certificate {
+            WebCertificate::Files(files) => files.clone(),
+            WebCertificate::SelfSigned { .. } => Vec::new(),
+        };
+        Ok(Self { live: LiveWeb::new(&pairs)?, files })
+    }
+
+    /// For the TLS settings.
+    pub(crate) fn live(&self) -> Arc<LiveWeb> {
+        Arc::clone(&self.live)
+    }
+
+    /// Shows renewed certificates without a restart, for ever. A pair that cannot be used is left aside.
+    pub(crate) async fn keep_fresh(&self) {
+        let mut seen = self.written();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let written = self.written();
+            if written == seen {
+                continue;
+            }
+            match self.renew() {
+                Ok(()) => info!("the web certificate was renewed"),
+                // The next look tries again: perhaps only one of the two files is there yet.
+                Err(error) => {
+                    warn!(error = %Chain(&error), "the changed web certificate cannot be used");
+                    continue;
+                }
+            }
+            seen = written;
         }
+    }
+
+    fn written(&self) -> Written {
+        let paths = self.files.iter().flat_map(|files| [&files.cert_file, &files.key_file]);
+        paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
+    }
+
+    fn renew(&self) -> Result<(), StartError> {
+        let pairs = self.files.iter().map(read_pair).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.live.replace(&pairs)?)
+    }
+}
+
+fn pairs(config: &ProxyConfig, clock: &Clock) -> Result<Vec<WebPair>, StartError> {
+    match &config.web_certificate {
+        WebCertificate::Files(files) => files.iter().map(read_pair).collect(),
         WebCertificate::SelfSigned { data_dir } => {
             let host = config.public_addr.host();
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            vec![kept_pair(data_dir, host, clock.now())?]
+            Ok(vec![kept_pair(data_dir, host, clock.now())?])
         }
-    };
-    Ok(LiveWeb::new(&pairs)?)
+    }
 }
 
 fn read_pair(files: &WebKeyPair) -> Result<WebPair, StartError> {
@@ -156,5 +210,28 @@ mod tests {
         fs::write(dir.path().join("webproxy_cert.pem"), "x").unwrap();
         let error = kept_pair(dir.path(), "proxy.example.com", now()).unwrap_err();
         assert!(error.to_string().contains("webproxy_cert.pem"), "{error}");
+    }
+
+    fn put(dir: &Path, host: &str) -> WebKeyPair {
+        let pair = WebPair::from(&pki::web::self_signed(&[host.to_owned()], now()).unwrap());
+        let files = WebKeyPair { key_file: dir.join("key.pem"), cert_file: dir.join("cert.pem") };
+        write(&files.key_file, pair.key.expose(), 0o600).unwrap();
+        write(&files.cert_file, pair.cert.as_str(), 0o644).unwrap();
+        files
+    }
+
+    #[test]
+    fn renewed_files_are_shown_and_broken_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = put(dir.path(), "one.example.com");
+        let live = LiveWeb::new(&[read_pair(&files).unwrap()]).unwrap();
+        let certificates = WebCertificates { live, files: vec![files.clone()] };
+        put(dir.path(), "two.example.com");
+        certificates.renew().unwrap();
+        assert!(format!("{:?}", certificates.live).contains("two.example.com"));
+        let other = pki::web::self_signed(&["three.example.com".to_owned()], now()).unwrap();
+        fs::write(&files.cert_file, other.cert().as_str()).unwrap();
+        certificates.renew().unwrap_err();
+        assert!(format!("{:?}", certificates.live).contains("two.example.com"));
     }
 }

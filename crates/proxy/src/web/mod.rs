@@ -29,7 +29,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
-pub(crate) use self::certificate::web_certificate;
+pub(crate) use self::certificate::WebCertificates;
 pub(crate) use self::serve::WebRoad;
 use crate::config::PublicAddr;
 

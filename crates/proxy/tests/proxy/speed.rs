@@ -47,10 +47,13 @@ async fn dial(cluster: &Cluster, hello: &[u8]) -> TcpStream {
     tcp
 }
 
-async fn round_trip(tcp: &mut TcpStream) {
+async fn ping_pong(tcp: &mut TcpStream, done: &AtomicBool, count: &AtomicU64) {
     let mut message = [7; 300];
-    tcp.write_all(&message).await.unwrap();
-    tcp.read_exact(&mut message).await.unwrap();
+    while !done.load(Ordering::Relaxed) {
+        tcp.write_all(&message).await.unwrap();
+        tcp.read_exact(&mut message).await.unwrap();
+        count.fetch_add(1, Ordering::Relaxed);
+    }
     assert_eq!(message, [7; 300]);
 }
 
@@ -65,12 +68,7 @@ async fn round_trips_over_kept_connections() {
     for _ in 0..64 {
         let mut tcp = dial(&cluster, &hello).await;
         let (done, count) = (Arc::clone(&done), Arc::clone(&count));
-        tasks.spawn(async move {
-            while !done.load(Ordering::Relaxed) {
-                round_trip(&mut tcp).await;
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        tasks.spawn(async move { ping_pong(&mut tcp, &done, &count).await });
     }
     tokio::time::sleep(MEASURED).await;
     done.store(true, Ordering::Relaxed);

@@ -23,6 +23,8 @@ use crate::stand_in::{CODE, TOKEN, invite};
 const OWN: (&str, &str) = ("origin", "https://proxy.example.com");
 const GOOD: &str = "correct horse battery";
 
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 fn tls(cluster: &Cluster) -> Arc<rustls::ClientConfig> {
     let alpn = vec![b"http/1.1".to_vec()];
     pki::web::web_client(&WebTrust::DangerouslyAnybody, alpn, cluster.clock.clock()).unwrap()
@@ -174,7 +176,7 @@ async fn logins_of_one_address_are_limited() {
 async fn a_login_that_cannot_be_read_is_refused_without_quoting_it() {
     let cluster = Cluster::start().await;
     let json = ("content-type", "application/json");
-    let cases: [(&[(&str, &str)], String, StatusCode); 5] = [
+    let cases: [(Pairs<'_>, String, StatusCode); 5] = [
         (&[json], "{".to_owned(), StatusCode::BAD_REQUEST),
         (
             &[json],
@@ -302,7 +304,7 @@ async fn an_invite_is_accepted_with_a_password_and_a_code() {
 async fn a_mistake_is_explained_at_its_field_and_the_link_still_works() {
     let cluster = Cluster::start().await;
     let long = "x".repeat(129);
-    let cases: [(&[(&str, &str)], &str, &str); 6] = [
+    let cases: [(Pairs<'_>, &str, &str); 6] = [
         (
             &[("password", "short"), ("confirm", "short"), ("code", CODE)],
             "password-mistake",
