@@ -31,9 +31,9 @@ deny:
 
 # Figures go to docs/performance.md by hand: they are ratios against a baseline of the same run.
 bench:
-	cargo build --release --workspace
+	cargo build --release --workspace --examples --bins
 	cd sandbox && cargo build --release
-	@scripts/bench.sh
+	@python3 scripts/bench.py $(ARGS)
 
 clean:
 	cargo clean

@@ -145,8 +145,7 @@ impl Moto {
         let port = places::free_port();
         let mut command = clean(places::python_client("moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        // Which region answers is told by the signature; without it moto means us-east-1.
-        command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
+        command.env("MOTO_ACCOUNT_ID", testkit::sandbox::ACCOUNT);
         let process = Process::start("moto", command, folder.path());
         let url = format!("http://127.0.0.1:{port}");
         wait_until("moto", || {
