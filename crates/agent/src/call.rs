@@ -20,10 +20,10 @@ use pki::{Clock, LiveTrust};
 use crate::assume::Assume;
 use crate::body::RequestBody;
 use crate::config::SyncWhen;
+use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
 use crate::refusal::Refusal;
-use crate::upstream::Upstream;
 
 /// An answer's body: ours, or AWS's on its way through.
 pub(crate) type AnswerBody = Either<Full<Bytes>, RecordedBody>;

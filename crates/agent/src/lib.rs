@@ -16,6 +16,7 @@ mod body;
 mod call;
 mod chance;
 pub mod config;
+mod forward;
 mod heartbeat;
 mod policy;
 mod record;
@@ -26,7 +27,6 @@ pub mod spool;
 #[cfg(test)]
 mod tests;
 mod tunnels;
-mod upstream;
 
 pub use config::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};
 pub use service::{Handle, StartError, start};

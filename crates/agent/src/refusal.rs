@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use crate::assume::AssumeError;
 use crate::body::LIMIT;
+use crate::forward::SendError;
 use crate::spool::SpoolError;
-use crate::upstream::SendError;
 
 /// Why a call gets no answer from AWS.
 #[derive(Debug, Error)]

@@ -16,13 +16,13 @@ use crate::assume::Assume;
 use crate::aws_chain::{self, Bundle, BundleError};
 use crate::call::Road;
 use crate::config::{AgentConfig, Deps};
+use crate::forward::Upstream;
 use crate::heartbeat;
 use crate::policy::{self, LivePolicy};
 use crate::record::Recorder;
 use crate::server::{SESSION_PATIENCE, Server};
 use crate::spool::{Spool, SpoolError, ship};
 use crate::tunnels::Tunnels;
-use crate::upstream::Upstream;
 
 /// What is left for shipping the last entries once calls have ended.
 const SHIP_DEADLINE: Duration = Duration::from_secs(3);

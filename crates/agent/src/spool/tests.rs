@@ -195,12 +195,9 @@ async fn a_file_cut_at_any_byte_gives_all_that_stands_before_the_cut() {
         let dir = TempDir::new().unwrap();
         std::fs::create_dir(dir.path().join("spool")).unwrap();
         std::fs::write(dir.path().join("spool/00000000000000000001.spool"), &whole[..cut]).unwrap();
-        let mut expected = BTreeMap::new();
-        for (end, number, outcome) in &known {
-            if *end <= cut as u64 {
-                expected.insert(*number, *outcome);
-            }
-        }
+        let stands = known.iter().filter(|(end, _, _)| *end <= cut as u64);
+        let expected: BTreeMap<_, _> =
+            stands.map(|(_, number, outcome)| (*number, *outcome)).collect();
         assert_eq!(on_disk(dir.path()), expected, "cut at {cut}");
         // All the way through a restart for some: that syncs, and takes its time.
         if cut % 151 == 0 {
@@ -350,13 +347,7 @@ async fn many_writers_lose_nothing_while_files_turn_over_and_the_auth_service_co
     shipping.spawn(ship(Arc::clone(&spool), auth.clone(), stop.clone()));
     for writer in 0..WRITERS {
         let spool = Arc::clone(&spool);
-        tasks.spawn(async move {
-            for number in 0..EACH {
-                let entry = entry(&spool, 1 + writer * EACH + number).unwrap();
-                spool.durable(entry.opened()).await.unwrap();
-                if number % 3 == 0 { drop(entry) } else { answer(entry) }
-            }
-        });
+        tasks.spawn(async move { write_entries(&spool, writer * EACH, EACH).await });
     }
     tasks.join_all().await;
     stop.cancel();
@@ -369,6 +360,15 @@ async fn many_writers_lose_nothing_while_files_turn_over_and_the_auth_service_co
         (0..WRITERS * EACH).map(|number| (number + 1, outcome(number))).collect();
     assert_eq!(auth.outcomes(), expected);
     assert_eq!((files(dir.path()).len(), spool.bytes()), (0, 0));
+}
+
+/// Closes two of three entries, and drops the third.
+async fn write_entries(spool: &Arc<Spool>, before: u128, count: u128) {
+    for number in 0..count {
+        let entry = entry(spool, 1 + before + number).unwrap();
+        spool.durable(entry.opened()).await.unwrap();
+        if number % 3 == 0 { drop(entry) } else { answer(entry) }
+    }
 }
 
 /// Tells what it does on standard output, line by line, until it is killed.

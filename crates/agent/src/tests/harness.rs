@@ -38,11 +38,11 @@ use crate::assume::Assume;
 use crate::aws_chain::Bundle;
 use crate::call::Road;
 use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
+use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
-use crate::upstream::Upstream;
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/reader";

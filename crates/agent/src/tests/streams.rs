@@ -113,10 +113,11 @@ async fn an_upload_streams_and_is_counted() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_breaks_off_for_the_client_too() {
-    let (aws, _) = download(3, Some("cut by the test")).await;
+    let (aws, _) = download(64, Some("cut by the test")).await;
     let mut agent = Agent::start(&aws).await;
     let mut sender = agent.connect().await;
     let answer = sender.send_request(empty(object("GET"))).await.unwrap();
+    assert_eq!(answer.status(), 200);
     let (_, error) = drain(answer).await;
     assert!(error, "a cut answer must not look whole");
     let event = agent.the_event().await;
