@@ -86,7 +86,7 @@ enum Failed {
 impl Router {
     /// Accepts for ever.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let open = Arc::new(Semaphore::new(self.limits.connections));
+        let open = Arc::new(Semaphore::new(self.limits.connections.min(Semaphore::MAX_PERMITS)));
         let mut was_full = false;
         loop {
             let is_full = open.available_permits() == 0;
@@ -281,7 +281,7 @@ impl Waiting {
             all,
             per_address,
             addresses: Mutex::default(),
-            places: Arc::new(Semaphore::new(all)),
+            places: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))),
         })
     }
 

@@ -54,7 +54,7 @@ impl WebRoad {
         Self {
             tls: TlsAcceptor::from(tls),
             routes,
-            places: Semaphore::new(connections),
+            places: Semaphore::new(connections.min(Semaphore::MAX_PERMITS)),
             handshake,
             stopping,
         }
