@@ -293,3 +293,50 @@ fn system_time(seconds: i64) -> Result<SystemTime, CertError> {
     let seconds = u64::try_from(seconds).map_err(|_| CertError::NotX509)?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).ok_or(CertError::NotX509)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority() -> CertPem {
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_334_400);
+        crate::LocalCa::generate("aws", now, Duration::from_secs(60)).unwrap().cert().clone()
+    }
+
+    #[test]
+    fn a_bundle_is_read_around_what_is_no_certificate() {
+        let (one, two) = (authority(), authority());
+        let noise = pem::encode("CERTIFICATE", b"from another time");
+        let text = format!("# roots\n{one}\n{}between\n{two}", noise.as_str());
+        assert_eq!(CertPem::parse_bundle(&text).unwrap(), [one, two]);
+        assert_eq!(CertPem::parse(&text).unwrap_err(), CertError::NotX509);
+        assert_eq!(CertPem::parse_bundle(&noise).unwrap_err(), CertError::NotPem);
+        let vast = " ".repeat(MAX_BUNDLE + 1);
+        assert_eq!(CertPem::parse_bundle(&vast).unwrap_err(), CertError::TooLarge);
+    }
+
+    #[test]
+    fn a_chain_keeps_its_order_and_its_bound() {
+        let (one, two) = (authority(), authority());
+        let chain = CertPem::parse(one.followed_by(&two).as_str()).unwrap();
+        assert_eq!(chain.chain(), [one.leaf().clone(), two.leaf().clone()]);
+        let many = one.as_str().repeat(MAX_CERTIFICATES + 1);
+        assert_eq!(CertPem::parse(&many).unwrap_err(), CertError::TooLarge);
+    }
+
+    #[test]
+    fn a_pin_survives_its_text_and_nothing_else_is_one() {
+        let pin = Pin::of_certificate(authority().leaf()).unwrap();
+        assert_eq!(Pin::parse(&pin.to_string()).unwrap(), pin);
+        assert_eq!(Pin::parse(&format!(" sha256:{}\n", hex::encode_upper(pin.0))).unwrap(), pin);
+        let digits = hex::encode(pin.0);
+        for text in [
+            digits.clone(),
+            format!("sha1:{digits}"),
+            format!("sha256:{digits}0"),
+            "sha256:".to_owned(),
+        ] {
+            assert!(Pin::parse(&text).is_err(), "{text}");
+        }
+    }
+}
