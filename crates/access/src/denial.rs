@@ -263,7 +263,7 @@ pub enum DenialReason {
         what: String,
     },
     /// No role's labels fit the app.
-    #[error("no role allows this app by allow.app_labels (looked at {})", list(.looked_at))]
+    #[error("no role allows this app by its labels (allow.app_labels; looked at {})", list(.looked_at))]
     NoRoleAllowsApp {
         /// The roles that were looked at.
         looked_at: Vec<RoleName>,

@@ -125,6 +125,7 @@ pub struct UnknownSystemRole {
 
 /// What a verified certificate said, with the end of its validity as X.509 states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "moved once, on the way into an identity")]
 pub enum VerifiedClaims {
     /// The leaf chains to the user authority.
     User {
@@ -151,7 +152,7 @@ pub struct Identity {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Who {
-    User(Claims),
+    User(Box<Claims>),
     Host(HostClaims),
 }
 
@@ -163,7 +164,7 @@ impl Identity {
         match verified {
             VerifiedClaims::User { claims, not_after } => {
                 let expires = claims.expires.min(not_after);
-                Self { who: Who::User(claims), expires }
+                Self { who: Who::User(Box::new(claims)), expires }
             }
             VerifiedClaims::Host { claims, not_after } => {
                 Self { who: Who::Host(claims), expires: not_after }

@@ -123,7 +123,7 @@ pub fn login_claims(request: &LoginRequest<'_>) -> Result<Login, IssueError> {
         cluster: request.cluster.clone(),
         roles: user.spec.roles.clone(),
         traits: user.spec.traits.clone(),
-        allowed_aws_roles: arns.allowed,
+        allowed_aws_roles: arns.listed,
         app: None,
         issued_at: now,
         expires,
@@ -148,35 +148,44 @@ fn roles_of(user: &User, given: &RoleSet) -> Result<RoleSet, IssueError> {
     own.map(RoleSet::new)
 }
 
+#[derive(Default)]
 struct Arns {
-    allowed: Vec<String>,
+    listed: Vec<String>,
     warnings: Vec<Finding>,
 }
 
 /// The union over the roles, less what any role denies.
 fn arns_of(roles: &RoleSet, traits: &Traits) -> Arns {
-    let mut allowed = BTreeSet::new();
-    let mut denied = BTreeSet::new();
-    let mut warnings = Vec::new();
+    let mut allow = Arns::default();
+    let mut deny = Arns::default();
     for role in roles.roles() {
-        let sides = [(&role.spec.allow, "allow"), (&role.spec.deny, "deny")];
-        for (conditions, side) in sides {
-            for (index, text) in conditions.aws_role_arns.iter().enumerate() {
-                let path = format!("role `{}`, spec.{side}.aws_role_arns[{index}]", role.name());
-                let values = match Template::parse(text) {
-                    Ok(template) => template.expand(traits),
-                    Err(error) => {
-                        warnings.push(Finding { path, message: error.to_string() });
-                        continue;
-                    }
-                };
-                warnings.extend(values.iter().filter_map(|value| arn_finding(&path, value)));
-                let into = if side == "allow" { &mut allowed } else { &mut denied };
-                into.extend(values);
+        let (name, spec) = (role.name(), &role.spec);
+        allow.add(&format!("role `{name}`, spec.allow"), &spec.allow.aws_role_arns, traits);
+        deny.add(&format!("role `{name}`, spec.deny"), &spec.deny.aws_role_arns, traits);
+    }
+    let denied: BTreeSet<String> = deny.listed.into_iter().collect();
+    let allowed: BTreeSet<String> = allow.listed.into_iter().collect();
+    let mut warnings = allow.warnings;
+    warnings.extend(deny.warnings);
+    Arns { listed: allowed.difference(&denied).cloned().collect(), warnings }
+}
+
+impl Arns {
+    /// Fills the templates of one list.
+    fn add(&mut self, place: &str, list: &[String], traits: &Traits) {
+        for (index, text) in list.iter().enumerate() {
+            let path = format!("{place}.aws_role_arns[{index}]");
+            match Template::parse(text) {
+                Ok(template) => {
+                    let values = template.expand(traits);
+                    self.warnings
+                        .extend(values.iter().filter_map(|value| arn_finding(&path, value)));
+                    self.listed.extend(values);
+                }
+                Err(error) => self.warnings.push(Finding { path, message: error.to_string() }),
             }
         }
     }
-    Arns { allowed: allowed.difference(&denied).cloned().collect(), warnings }
 }
 
 /// A session with an app, allowed by [`crate::permit_app`].

@@ -124,16 +124,21 @@ mod tests {
     use crate::names::Traits;
     use crate::resource::LabelSelector;
 
-    fn selector(lines: &[(&str, &[&str])]) -> LabelSelector {
+    /// The lines of a selector.
+    type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
+
+    fn selector(lines: Lines<'_>) -> LabelSelector {
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-        LabelSelector(lines.iter().map(|(key, values)| ((*key).to_owned(), owned(values))).collect())
+        LabelSelector(
+            lines.iter().map(|(key, values)| ((*key).to_owned(), owned(values))).collect(),
+        )
     }
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn filled(lines: &[(&str, &[&str])], traits: &Traits) -> Selector {
+    fn filled(lines: Lines<'_>, traits: &Traits) -> Selector {
         SelectorTemplate::of(&selector(lines)).unwrap().fill(traits)
     }
 
@@ -141,7 +146,7 @@ mod tests {
     fn selectors_select_as_the_rules_say() {
         let none = labels(&[]);
         let prod = labels(&[("env", "prod"), ("team", "blue")]);
-        let cases: &[(&[(&str, &[&str])], &BTreeMap<String, String>, bool)] = &[
+        let cases: &[(Lines<'_>, &BTreeMap<String, String>, bool)] = &[
             (&[], &prod, false),
             (&[], &none, false),
             (&[("*", &["*"])], &prod, true),
@@ -164,7 +169,11 @@ mod tests {
             (&[("en*", &["prod"])], &prod, false),
         ];
         for (lines, on, expected) in cases {
-            assert_eq!(filled(lines, &Traits::new()).fits(*on), Fit::of(*expected), "{lines:?} on {on:?}");
+            assert_eq!(
+                filled(lines, &Traits::new()).fits(*on),
+                Fit::of(*expected),
+                "{lines:?} on {on:?}"
+            );
         }
     }
 
@@ -184,10 +193,17 @@ mod tests {
             ("{{external.none}}", "*", false),
             ("team", "{{external.wild}}", true),
         ] {
-            assert_eq!(filled(&[(key, &[value])], &traits).fits(&blue), Fit::of(fits), "{key}: {value}");
+            assert_eq!(
+                filled(&[(key, &[value])], &traits).fits(&blue),
+                Fit::of(fits),
+                "{key}: {value}"
+            );
         }
         let empty_value = labels(&[("team", ""), ("", "")]);
-        assert_eq!(filled(&[("team", &["{{external.none}}"])], &traits).fits(&empty_value), Fit::No);
+        assert_eq!(
+            filled(&[("team", &["{{external.none}}"])], &traits).fits(&empty_value),
+            Fit::No
+        );
         assert_eq!(filled(&[("{{external.none}}", &["*"])], &traits).fits(&empty_value), Fit::No);
     }
 

@@ -46,9 +46,15 @@ impl LockIndex {
             return;
         };
         let target = &lock.spec.target;
-        target.user.as_ref().map(|user| take(&mut self.by_user, user, name));
-        target.role.as_ref().map(|role| take(&mut self.by_role, role, name));
-        target.host().map(|host| take(&mut self.by_host, host, name));
+        if let Some(user) = &target.user {
+            take(&mut self.by_user, user, name);
+        }
+        if let Some(role) = &target.role {
+            take(&mut self.by_role, role, name);
+        }
+        if let Some(host) = target.host() {
+            take(&mut self.by_host, host, name);
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lock>> {

@@ -248,14 +248,37 @@ mod tests {
 
     #[test]
     fn user_and_role_names_keep_to_a_safe_alphabet() {
-        for good in ["alice", "alice@example.com", "o'brien", "Ünïcode", "aws-dynamodb-access", "a.b_c+d=e", "1"] {
+        for good in [
+            "alice",
+            "alice@example.com",
+            "o'brien",
+            "Ünïcode",
+            "aws-dynamodb-access",
+            "a.b_c+d=e",
+            "1",
+        ] {
             assert!(UserName::parse(good).is_ok(), "{good}");
             assert!(RoleName::parse(good).is_ok(), "{good}");
         }
         let long = "x".repeat(256);
         for bad in [
-            "", " ", "a b", "a/b", "..", ".hidden", "-flag", "a\nb", "a\0b", "a,b", "a\"b", "a\\b", "a*", "{{x}}",
-            "\u{202e}evil", "a\u{200b}b", &long,
+            "",
+            " ",
+            "a b",
+            "a/b",
+            "..",
+            ".hidden",
+            "-flag",
+            "a\nb",
+            "a\0b",
+            "a,b",
+            "a\"b",
+            "a\\b",
+            "a*",
+            "{{x}}",
+            "\u{202e}evil",
+            "a\u{200b}b",
+            &long,
         ] {
             assert!(UserName::parse(bad).is_err(), "{bad:?}");
             assert!(RoleName::parse(bad).is_err(), "{bad:?}");
@@ -306,7 +329,8 @@ mod tests {
 
     #[test]
     fn a_refused_text_is_shown_harmless_and_short() {
-        let error = UserName::parse(&format!("\u{1b}[31m{}", "x".repeat(5000))).unwrap_err().to_string();
+        let error =
+            UserName::parse(&format!("\u{1b}[31m{}", "x".repeat(5000))).unwrap_err().to_string();
         assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
     }
 }

@@ -139,22 +139,21 @@ const EDITED: &[&str] = &[
 /// `editor` does not reach `app`: managing dynamic apps needs a role of its own.
 #[must_use]
 pub fn presets() -> Vec<Role> {
-    let makers: [(&str, fn(&mut Role)); 3] =
-        [("access", access), ("editor", editor), ("auditor", auditor)];
-    let named =
-        makers.into_iter().filter_map(|(name, fill)| RoleName::parse(name).ok().zip(Some(fill)));
-    named
-        .map(|(name, fill)| {
-            let mut role = Role::new(name);
-            let (key, value) = PRESET_LABEL;
-            role.metadata.labels.insert(key.to_owned(), value.to_owned());
-            role.spec.options.max_session_ttl = Some(Span(MAX_SESSION_TTL));
-            role.spec.options.keep("port_forwarding", Value::Bool(true));
-            role.spec.options.keep("forward_agent", Value::Bool(true));
-            fill(&mut role);
-            role
-        })
+    [preset("access", access), preset("editor", editor), preset("auditor", auditor)]
+        .into_iter()
+        .flatten()
         .collect()
+}
+
+fn preset(name: &str, fill: fn(&mut Role)) -> Option<Role> {
+    let mut role = Role::new(RoleName::parse(name).ok()?);
+    let (key, value) = PRESET_LABEL;
+    role.metadata.labels.insert(key.to_owned(), value.to_owned());
+    role.spec.options.max_session_ttl = Some(Span(MAX_SESSION_TTL));
+    role.spec.options.keep("port_forwarding", Value::Bool(true));
+    role.spec.options.keep("forward_agent", Value::Bool(true));
+    fill(&mut role);
+    Some(role)
 }
 
 fn access(role: &mut Role) {

@@ -118,7 +118,9 @@ impl<'p> Standing<'p> {
         let (base, other) = readings_of(user, claims, policy);
         let effective: Vec<usize> = (0_usize..)
             .zip(&base.get().roles)
-            .filter(|(_, filled)| claims.roles.contains(filled.role.name()) && is_live(filled, now))
+            .filter(|(index, filled)| {
+                certified(claims, *index, filled.role.name()) && is_live(filled, now)
+            })
             .map(|(index, _)| index)
             .collect();
         if effective.is_empty() {
@@ -162,7 +164,10 @@ impl<'p> Standing<'p> {
     /// Every role that the user has now, in each reading: a role that came after the login
     /// allows nothing yet, but denies at once.
     pub(crate) fn denying(&self) -> impl Iterator<Item = Reading<'_>> {
-        self.readings(None).filter(|reading| is_live(reading.role, self.now))
+        let all = self
+            .views()
+            .flat_map(|view| view.roles.iter().map(|role| Reading { role, traits: &view.traits }));
+        all.filter(|reading| is_live(reading.role, self.now))
     }
 
     /// The effective roles that allow by every reading of the traits: a certificate gives no more
@@ -173,19 +178,16 @@ impl<'p> Standing<'p> {
     ) -> impl Iterator<Item = &'s FilledRole> + 's {
         self.effective.iter().filter_map(move |&index| {
             let role = self.base.get().roles.get(index)?;
-            let all =
-                self.readings(Some(index)).all(|reading| fits(&reading.role.allow, reading.traits));
-            all.then_some(role)
+            let mut readings = self.views().map(|view| (view.roles.get(index), &view.traits));
+            readings
+                .all(|(role, traits)| role.is_some_and(|role| fits(&role.allow, traits)))
+                .then_some(role)
         })
     }
 
-    fn readings(&self, only: Option<usize>) -> impl Iterator<Item = Reading<'_>> {
-        let views = std::iter::once(self.base.get()).chain(self.other.as_ref());
-        views.flat_map(move |view| {
-            let roles = (0_usize..).zip(&view.roles);
-            let wanted = roles.filter(move |(index, _)| only.is_none_or(|only| only == *index));
-            wanted.map(move |(_, role)| Reading { role, traits: &view.traits })
-        })
+    /// The same roles in the same order, once for each reading of the traits.
+    fn views(&self) -> impl Iterator<Item = &FilledRoles> {
+        std::iter::once(self.base.get()).chain(self.other.as_ref())
     }
 
     /// Whether the cluster or a role asks for a second factor for each session.
@@ -248,6 +250,11 @@ fn live_user<'p>(
         return Err(DenialReason::UserExpired);
     }
     Ok(entry)
+}
+
+/// Whether the certificate has the role, most often at the same place.
+fn certified(claims: &Claims, index: usize, role: &RoleName) -> bool {
+    claims.roles.get(index) == Some(role) || claims.roles.contains(role)
 }
 
 fn is_live(filled: &FilledRole, now: SystemTime) -> bool {

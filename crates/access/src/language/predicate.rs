@@ -241,7 +241,8 @@ mod tests {
     }
 
     fn with_facts<T>(check: impl Fn(&Facts<'_>) -> T) -> T {
-        let labels = map(&[("env", "prod"), ("team", "blue"), ("project-a", "a"), ("project-b", "b")]);
+        let labels =
+            map(&[("env", "prod"), ("team", "blue"), ("project-a", "a"), ("project-b", "b")]);
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         let traits = Traits::from([
             ("team".to_owned(), owned(&["blue", "green"])),
@@ -281,7 +282,10 @@ mod tests {
             (r#"contains(labels_matching("^project-[ab]$"), "b")"#, true),
             (r#"regexp.match(labels["team"], "^bl\w+$")"#, true),
             (r#"regexp.match(user.spec.traits["team"], "^r")"#, false),
-            (r#"contains(regexp.replace(user.spec.traits["projects"], "^(.)$", "p-$1"), "p-a")"#, true),
+            (
+                r#"contains(regexp.replace(user.spec.traits["projects"], "^(.)$", "p-$1"), "p-a")"#,
+                true,
+            ),
             (r#"contains(email.local(user.spec.traits["emails"]), user.metadata.name)"#, true),
             (r#"contains(strings.upper(labels["team"]), "BLUE")"#, true),
             (r#"contains(strings.lower("BLUE"), labels["team"])"#, true),
@@ -293,7 +297,8 @@ mod tests {
             (r#"(true || false) && labels["env"] == "dev""#, false),
             (r#"true || false && false"#, true),
         ] {
-            let predicate = Predicate::for_labels(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let predicate =
+                Predicate::for_labels(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(with_facts(|facts| predicate.holds(facts)), expected, "{text}");
         }
     }
@@ -307,7 +312,8 @@ mod tests {
             (r#"equals(resource.metadata.name, "thing")"#, true),
             (r#"contains(user.spec.traits["team"], "green")"#, true),
         ] {
-            let predicate = Predicate::for_rule(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let predicate =
+                Predicate::for_rule(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(with_facts(|facts| predicate.holds(facts)), expected, "{text}");
         }
     }
@@ -344,7 +350,10 @@ mod tests {
             (r#"labels["a"] = "b""#, "unexpected \"=\""),
             (r#"contains("a")"#, "contains does not take 1 arguments"),
             (r#"contains(user.spec.traits["a"], "b", "c")"#, "contains does not take 3 arguments"),
-            (r#"contains(user.spec.traits["a"], user.spec.traits["b"])"#, "the item must be a text, found a list"),
+            (
+                r#"contains(user.spec.traits["a"], user.spec.traits["b"])"#,
+                "the item must be a text, found a list",
+            ),
             (r#"user.spec.traits["a"] == "b""#, "use contains(list, text)"),
             (r#"regexp.match(labels["a"], labels["b"])"#, "must be written out in quotes"),
             (r#"regexp.match(labels["a"], "(")"#, "is not accepted"),

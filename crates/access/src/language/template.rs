@@ -409,11 +409,24 @@ mod tests {
     use crate::names::Traits;
 
     fn traits() -> Traits {
-        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
+        let owned =
+            |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
         Traits::from([
-            ("aws_role_arns".to_owned(), owned(&["arn:aws:iam::123456789012:role/a", "arn:aws:iam::123456789012:role/b"])),
+            (
+                "aws_role_arns".to_owned(),
+                owned(&["arn:aws:iam::123456789012:role/a", "arn:aws:iam::123456789012:role/b"]),
+            ),
             ("email".to_owned(), owned(&["alice@example.com"])),
-            ("emails".to_owned(), owned(&["Alice <alice@example.com>", "not an address", "", "bob@example.org", "alice@other.example"])),
+            (
+                "emails".to_owned(),
+                owned(&[
+                    "Alice <alice@example.com>",
+                    "not an address",
+                    "",
+                    "bob@example.org",
+                    "alice@other.example",
+                ]),
+            ),
             ("groups".to_owned(), owned(&["dev-a", "ops-b", "dev-a", "dev-c"])),
             ("empty".to_owned(), owned(&["", "x"])),
             ("logins".to_owned(), owned(&["root"])),
@@ -447,7 +460,10 @@ mod tests {
             ("  pre-{{external.email}}-post  ", vec!["pre-alice@example.com-post"]),
             ("{{email.local(external.emails)}}", vec!["alice", "bob"]),
             ("{{regexp.replace(external.groups, \"^dev-(.*)$\", \"$1\")}}", vec!["a", "c"]),
-            ("{{regexp.replace(external.groups, \"^(?P<kind>[a-z]+)-(?P<n>.*)$\", \"${n}/${kind}\")}}", vec!["a/dev", "b/ops", "c/dev"]),
+            (
+                "{{regexp.replace(external.groups, \"^(?P<kind>[a-z]+)-(?P<n>.*)$\", \"${n}/${kind}\")}}",
+                vec!["a/dev", "b/ops", "c/dev"],
+            ),
             ("x{{regexp.replace(email.local(external.emails), \"^a\", \"A\")}}", vec!["xAlice"]),
             ("{{regexp.replace(external.email, \"@.{3,}$\", \"{}\")}}", vec!["alice{}"]),
             ("{{regexp.replace(external.email, `\\w+@`, \"\")}}", vec!["example.com"]),
@@ -470,13 +486,33 @@ mod tests {
              make sure the format is {{expression}}"
         );
         for bad in [
-            "{{}}", "{{external}}", "{{external.}}", "{{external.a.b}}", "{{external[a]}}", "{{external[\"\"]}}",
-            "{{external.a}}{{external.b}}", "{{external.a", "external.a}}", "}}{{", "a}b{{external.a}}",
-            "{{external.a}}b{c", "{ {{external.a}}", "{{external.a}} }", "{{email.domain(external.a)}}",
-            "{{email.local()}}", "{{email.local(external.a, external.b)}}", "{{email.local(\"a\")}}",
-            "{{regexp.replace(external.a, \"(\", \"\")}}", "{{regexp.replace(external.a, \"x\")}}",
-            "{{regexp.match(\"x\")}}", "{{regexp.not_match(\"x\")}}", "{{strings.upper(external.a)}}",
-            "{{external.a external.b}}", "{{external.\na}}", "{{\"text\"}}", "{{internal..a}}",
+            "{{}}",
+            "{{external}}",
+            "{{external.}}",
+            "{{external.a.b}}",
+            "{{external[a]}}",
+            "{{external[\"\"]}}",
+            "{{external.a}}{{external.b}}",
+            "{{external.a",
+            "external.a}}",
+            "}}{{",
+            "a}b{{external.a}}",
+            "{{external.a}}b{c",
+            "{ {{external.a}}",
+            "{{external.a}} }",
+            "{{email.domain(external.a)}}",
+            "{{email.local()}}",
+            "{{email.local(external.a, external.b)}}",
+            "{{email.local(\"a\")}}",
+            "{{regexp.replace(external.a, \"(\", \"\")}}",
+            "{{regexp.replace(external.a, \"x\")}}",
+            "{{regexp.match(\"x\")}}",
+            "{{regexp.not_match(\"x\")}}",
+            "{{strings.upper(external.a)}}",
+            "{{external.a external.b}}",
+            "{{external.\na}}",
+            "{{\"text\"}}",
+            "{{internal..a}}",
         ] {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }
@@ -486,7 +522,8 @@ mod tests {
 
     #[test]
     fn internal_reads_known_names_only() {
-        let unsupported = |text: &str| Template::parse(text).unwrap().unsupported_variable().map(str::to_owned);
+        let unsupported =
+            |text: &str| Template::parse(text).unwrap().unsupported_variable().map(str::to_owned);
         assert_eq!(unsupported("{{internal.groups}}"), Some("groups".to_owned()));
         assert_eq!(unsupported("{{email.local(internal.email)}}"), Some("email".to_owned()));
         assert_eq!(unsupported("{{internal.aws_role_arns}}"), None);
@@ -539,8 +576,9 @@ mod tests {
         leaf.prop_recursive(3, 8, 1, |inner| {
             prop_oneof![
                 inner.clone().prop_map(|inner| format!("email.local({inner})")),
-                (inner, "[a-z^$(.)*]{0,6}", "[a-z$1{}]{0,6}")
-                    .prop_map(|(inner, re, with)| format!("regexp.replace({inner}, \"{re}\", \"{with}\")")),
+                (inner, "[a-z^$(.)*]{0,6}", "[a-z$1{}]{0,6}").prop_map(
+                    |(inner, re, with)| format!("regexp.replace({inner}, \"{re}\", \"{with}\")")
+                ),
             ]
         })
     }

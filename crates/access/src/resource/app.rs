@@ -73,6 +73,7 @@ impl App {
     #[must_use]
     pub fn is_aws(&self) -> bool {
         self.spec.cloud == Some(Cloud::Aws)
+            || is_plain_console(&self.spec.uri)
             || aws::partition::console_partition(&self.spec.uri).is_some()
     }
 
@@ -113,6 +114,17 @@ impl App {
     pub fn external_id(&self) -> Option<&str> {
         self.spec.aws.as_ref().and_then(|aws| aws.external_id.as_deref())
     }
+}
+
+/// Whether the URI is written in the usual way, which is told without parsing all of it: every
+/// request asks. What stands between `https://` and the first slash is all of the authority.
+fn is_plain_console(uri: &str) -> bool {
+    let Some(rest) = uri.strip_prefix("https://") else {
+        return false;
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
+        && aws::Partition::all().any(|partition| partition.console_host() == Some(authority))
 }
 
 /// What an app resource says.
