@@ -594,6 +594,18 @@ mod tests {
             ("dynamodb.eusc-de-east-1.amazonaws.eu", Service::DYNAMODB, "eusc-de-east-1"),
             ("123456789012.ddb.us-east-1.amazonaws.com", Service::DYNAMODB, "us-east-1"),
             ("123456789012.ddb.us-east-1.api.aws", Service::DYNAMODB, "us-east-1"),
+            (
+                "123456789012.streams-ddb.us-east-1.amazonaws.com",
+                Service::DYNAMODB_STREAMS,
+                "us-east-1",
+            ),
+            (
+                "123456789012.streams-ddb-fips.us-east-1.amazonaws.com",
+                Service::DYNAMODB_STREAMS,
+                "us-east-1",
+            ),
+            ("123456789012.search-ddb.us-east-1.api.aws", Service::DYNAMODB, "us-east-1"),
+            ("search-dynamodb.eu-west-1.amazonaws.com", Service::DYNAMODB, "eu-west-1"),
             ("streams.dynamodb.us-east-1.amazonaws.com", Service::DYNAMODB_STREAMS, "us-east-1"),
             (
                 "streams.dynamodb-fips.us-east-2.amazonaws.com",

@@ -33,7 +33,8 @@ impl Account {
             format!("confirm={password}"),
         ];
         let account = Self { name: name.to_owned(), password: password.to_owned(), otp_secret };
-        if let Some(code) = account.code() {
+        // The code of the step before: a code is good once, and the login comes next.
+        if let Some(code) = account.code(-1) {
             form.extend(["--data-urlencode".to_owned(), format!("code={code}")]);
         }
         let origin = link.split("/web/").next().unwrap();
@@ -49,11 +50,13 @@ impl Account {
         account
     }
 
-    /// The code of the second factor for now.
+    /// The code of the second factor, so many steps of 30 seconds from now. One step
+    /// of skew is accepted, and each code is good once.
     #[must_use]
-    pub fn code(&self) -> Option<String> {
+    pub fn code(&self, steps: i64) -> Option<String> {
         let secret = self.otp_secret.as_ref()?;
-        Some(code_at(secret, std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()))
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        Some(code_at(secret, now.saturating_add_signed(steps * 30)))
     }
 }
 
@@ -121,7 +124,7 @@ impl Tsh {
 
     /// Logs in with password and, if there is one, code.
     pub fn login(&self, account: &Account) -> Said {
-        let code = account.code().unwrap_or_default();
+        let code = account.code(0).unwrap_or_default();
         self.login_with(&account.name, &account.password, &code)
     }
 
