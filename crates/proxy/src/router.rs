@@ -236,8 +236,10 @@ async fn bid_farewell(mut tcp: TcpStream, failed: &Failed) {
         Failed::Hello(BadHello::PlainHttp) => PLAIN_HTTP.to_vec(),
         Failed::Hello(BadHello::Malformed { alert, .. }) => alert.clone(),
         Failed::Road(NoRoad::Protocol | NoRoad::Mixed) => Alert::NoApplicationProtocol.record(),
+        Failed::Session(NotLive::Unsure) | Failed::Agent(_) | Failed::Auth { .. } => {
+            Alert::InternalError.record()
+        }
         Failed::Road(NoRoad::ServerName) | Failed::Session(_) => Alert::UnrecognizedName.record(),
-        Failed::Agent(_) | Failed::Auth { .. } => Alert::InternalError.record(),
         _ => return,
     };
     let saying = async {

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
 
 use crate::connections::{ConnectionId, Connections};
-use crate::snapshot::{NotLive, Snapshot, Snapshots};
+use crate::snapshot::{Connected, NotLive, Snapshot, Snapshots};
 
 /// How often sessions are looked at whose end comes by time alone.
 const LOOK: Duration = Duration::from_millis(500);
@@ -79,6 +79,10 @@ impl Sessions {
         });
         match tokio::time::timeout(self.wait, known).await {
             Ok(Ok(_)) => Ok(()),
+            // Only who hears of every change can say that there is no such session.
+            Ok(Err(_)) | Err(_) if self.snapshots.connected() != Connected::Now => {
+                Err(NotLive::Unsure)
+            }
             Ok(Err(_)) | Err(_) => Err(NotLive::Unknown),
         }
     }

@@ -40,6 +40,9 @@ pub(crate) enum NotLive {
     /// Not in the snapshot, or its user is not.
     #[error("the app session is unknown or has been ended")]
     Unknown,
+    /// Not in a snapshot that may be out of date: the session may be new.
+    #[error("the app session is not known, and the Auth Service is away")]
+    Unsure,
     /// Its time, or the user's, is over.
     #[error("the app session or its user's account has expired")]
     Expired,

@@ -40,7 +40,8 @@ struct Plan {
 
 fn main() {
     let plan = plan();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.unwrap().block_on(run(plan));
 }
 
@@ -94,7 +95,8 @@ async fn run(plan: Plan) {
     }
     let seconds = start.elapsed().as_secs_f64();
     latencies.sort_unstable();
-    let at = |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(0);
+    let at =
+        |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(0);
     let line = serde_json::json!({
         "requests": latencies.len(),
         "failed": failed,
@@ -165,7 +167,8 @@ fn sign(parts: &mut http::request::Parts, body: &[u8], service: &str) {
         .settings(SigningSettings::default())
         .build()
         .unwrap();
-    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    let headers =
+        parts.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
     let payload = match service {
         "s3" => SignableBody::UnsignedPayload,
         _ => SignableBody::Bytes(body),
@@ -232,7 +235,8 @@ async fn exchange(
     };
     let text = std::str::from_utf8(&buffer[..end]).ok()?.to_ascii_lowercase();
     let status = text.get(9..12)?.parse().ok()?;
-    let length: u64 = text.split("content-length:").nth(1)?.split("\r\n").next()?.trim().parse().ok()?;
+    let length: u64 =
+        text.split("content-length:").nth(1)?.split("\r\n").next()?.trim().parse().ok()?;
     let mut left = length.saturating_sub((filled - end) as u64);
     while left > 0 {
         let got = stream.read(buffer).await.ok()?;

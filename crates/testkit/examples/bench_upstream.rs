@@ -53,7 +53,9 @@ async fn main() {
     }
 }
 
-async fn answer(mut request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+async fn answer(
+    mut request: Request<Incoming>,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     if request.method() != Method::GET {
         while let Some(Ok(_)) = request.body_mut().frame().await {}
         return Ok(sized(0));

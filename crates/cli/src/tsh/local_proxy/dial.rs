@@ -17,7 +17,7 @@ use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
 use h2::{PingPong, RecvStream};
 use http::{Request, Response};
-use rustls::ClientConfig;
+use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -70,6 +70,9 @@ pub enum RoadError {
     /// No connection in time; nothing was sent.
     #[error("no connection to the app's agent within {} seconds", PATIENCE.as_secs())]
     NoConnection(#[source] Option<Arc<DialError>>),
+    /// The app session is no more; nothing was sent.
+    #[error("the app session has ended")]
+    SessionEnded,
     /// The connection broke after the request may have been sent.
     #[error("the connection to the app's agent broke before it answered")]
     Broken(#[source] h2::Error),
@@ -88,9 +91,12 @@ pub enum DialError {
     },
     /// The proxy or the agent closed the connection in the handshake.
     #[error(
-        "the proxy closed the connection: the app session has ended, or no agent serves the app now"
+        "the proxy closed the connection: no agent serves the app now, or the cluster is starting"
     )]
     Closed(#[source] std::io::Error),
+    /// The proxy knows that the session is no more.
+    #[error("the app session has ended: logged out, expired, or its user is locked")]
+    SessionEnded,
     /// The other end is not an agent of the cluster.
     #[error("the other end could not prove to be an agent of the cluster")]
     Untrusted(#[source] std::io::Error),
@@ -126,6 +132,12 @@ struct Lane {
 #[derive(Debug, Clone, Default)]
 struct Attempt {
     failure: Option<Arc<DialError>>,
+}
+
+impl Attempt {
+    fn session_has_ended(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| matches!(**failure, DialError::SessionEnded))
+    }
 }
 
 impl Road {
@@ -227,6 +239,7 @@ impl Lane {
         }
         let _waiting = Counted::new(&self.waiting);
         let mut attempts = self.attempts.subscribe();
+        let mut endings = 0;
         loop {
             if let Some(live) = self.live.load_full() {
                 return Ok(live);
@@ -234,6 +247,11 @@ impl Lane {
             self.wanted.notify_one();
             if timeout_at(deadline, attempts.changed()).await.is_err() {
                 return Err(RoadError::NoConnection(self.attempts.borrow().failure.clone()));
+            }
+            endings += usize::from(attempts.borrow_and_update().session_has_ended());
+            // The first time, a session that the user opened anew meanwhile is taken up.
+            if endings > 1 {
+                return Err(RoadError::SessionEnded);
             }
         }
     }
@@ -284,7 +302,7 @@ async fn connect(shared: &Shared, lane: &Lane, connections: &TaskTracker) {
             continue;
         };
         debug!(error = %api::error::Chain(&error), "dial failed");
-        if matches!(error, DialError::Closed(_)) {
+        if matches!(error, DialError::Closed(_) | DialError::SessionEnded) {
             shared.refused.notify_one();
         }
         lane.attempts.send_replace(Attempt { failure: Some(Arc::new(error)) });
@@ -315,6 +333,9 @@ fn handshake_error(error: std::io::Error) -> DialError {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {
         Some(rustls::Error::InvalidCertificate(_)) => DialError::Untrusted(error),
+        Some(rustls::Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
+            DialError::SessionEnded
+        }
         _ => DialError::Closed(error),
     }
 }

@@ -91,6 +91,13 @@ impl Desk {
 
     fn unavailable(&self, error: &RoadError) -> Refusal {
         let app = self.session.app();
+        if matches!(error, RoadError::SessionEnded) {
+            let message = format!(
+                "the app session of `{app}` has ended: logged out, expired, or its user is locked; \
+                 run `tsh apps login {app}`, and ask an administrator if that is refused"
+            );
+            return Refusal::new(Fault::AccessDenied, message);
+        }
         let mut message = Chain(error).to_string();
         if let RoadError::NoConnection(Some(cause)) = error
             && matches!(**cause, DialError::Closed(_))
