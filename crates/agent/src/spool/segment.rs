@@ -45,7 +45,8 @@ impl Segment {
     #[cfg(test)]
     pub(crate) fn special(path: &str, number: u64) -> Self {
         let file = OpenOptions::new().append(true).read(true).open(path).unwrap();
-        Self::of(number, path.into(), file, 0)
+        // A segment that is done with removes its file: never the system's own.
+        Self::of(number, format!("{path}.is-not-ours-to-remove").into(), file, 0)
     }
 
     /// Appends a record with one `write`. A partial write is an error; readers skip its bytes.
