@@ -12,6 +12,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use pki::{CertError, CertPem, Clock, TlsError, WebTrust};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
@@ -46,7 +47,6 @@ pub enum BundleError {
 /// The certificates of `AWS_CA_BUNDLE`, trusted beside the system's.
 #[derive(Debug, Default)]
 pub(crate) struct Bundle {
-    pem: Option<String>,
     certs: Vec<CertPem>,
 }
 
@@ -59,23 +59,18 @@ impl Bundle {
         }
     }
 
-    /// TLS of the SDK's own client.
-    fn context(&self) -> Option<TlsContext> {
-        let store =
-            TrustStore::empty().with_native_roots(true).with_pem_certificate(self.pem.as_deref()?);
-        let context = TlsContext::builder().with_trust_store(store).build();
-        context.inspect_err(|error| warn!(%error, "AWS_CA_BUNDLE cannot be used with STS")).ok()
-    }
-
     fn read(path: PathBuf) -> Result<Self, BundleError> {
         let pem = match fs::read_to_string(&path) {
             Ok(pem) => pem,
             Err(source) => return Err(BundleError::Read { path, source }),
         };
-        match CertPem::parse_bundle(&pem) {
-            Ok(certs) => Ok(Self { pem: Some(pem), certs }),
-            Err(source) => Err(BundleError::Parse { path, source }),
-        }
+        let mut certs = match CertPem::parse_bundle(&pem) {
+            Ok(certs) => certs,
+            Err(source) => return Err(BundleError::Parse { path, source }),
+        };
+        // What the TLS library refuses as a root would end the SDK's client in a panic.
+        certs.retain(|cert| RootCertStore::empty().add(cert.leaf().clone()).is_ok());
+        Ok(Self { certs })
     }
 
     /// TLS towards AWS.
@@ -104,16 +99,13 @@ fn trust_nobody() -> Result<Arc<ClientConfig>, TlsError> {
 }
 
 /// Reads the usual chain. Credentials are fetched when first needed.
-pub(crate) async fn load(bundle: &Bundle) -> SdkConfig {
+pub(crate) async fn load(bundle: &Bundle, clock: Clock) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_timeout(OPERATION_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(RegionProviderChain::first_try(region().await))
         .timeout_config(timeouts);
-    // The SDK's own client knows nothing of AWS_CA_BUNDLE.
-    if let Some(context) = bundle.context() {
-        let provider = tls::Provider::Rustls(CryptoMode::AwsLc);
-        let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
-        loader = loader.http_client(builder.tls_context(context).build_https());
+    if let Some(client) = http_client(bundle, clock) {
+        loader = loader.http_client(client);
     }
     loader.load().await
 }
@@ -126,5 +118,60 @@ async fn region() -> Option<Region> {
             debug!("no region in the settings, and no instance that knows one");
             None
         }
+    }
+}
+
+/// The client of the SDK, where its own would not do: it knows nothing of `AWS_CA_BUNDLE`, and takes roots of the
+/// system for granted.
+fn http_client(bundle: &Bundle, clock: Clock) -> Option<SharedHttpClient> {
+    let system = WebTrust::System { extra: Vec::new() };
+    let has_system = pki::web::web_client(&system, Vec::new(), clock).is_ok();
+    if has_system && bundle.certs.is_empty() {
+        return None;
+    }
+    let builder = aws_smithy_http_client::Builder::new();
+    if bundle.certs.is_empty() {
+        return Some(builder.build_http());
+    }
+    let mut store = TrustStore::empty().with_native_roots(has_system);
+    for cert in &bundle.certs {
+        store.add_pem_certificate(cert.as_str().as_bytes());
+    }
+    match TlsContext::builder().with_trust_store(store).build() {
+        Ok(context) => {
+            let builder = builder.tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
+            Some(builder.tls_context(context).build_https())
+        }
+        Err(error) => {
+            warn!(%error, "AWS_CA_BUNDLE cannot be used with STS");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use pki::web::self_signed;
+
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_several_certificates_is_trusted_and_another_file_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bundle.pem");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_334_400);
+        let cert = |host: &str| self_signed(&[host.to_owned()], now).unwrap();
+        let (one, two) = (cert("a.example.com"), cert("b.example.com"));
+        fs::write(&path, format!("{}\nwords\n{}", one.cert().as_str(), two.cert().as_str()))
+            .unwrap();
+        let bundle = Bundle::read(path.clone()).unwrap();
+        assert_eq!(bundle.certs.len(), 2);
+        assert!(http_client(&bundle, Clock::new(move || now)).is_some());
+        assert!(bundle.tls(Clock::new(move || now)).is_ok());
+        fs::write(&path, "words").unwrap();
+        let error = Bundle::read(path).unwrap_err().to_string();
+        assert!(error.contains("bundle.pem") && error.contains("AWS_CA_BUNDLE"), "{error}");
     }
 }

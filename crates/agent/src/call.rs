@@ -16,6 +16,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use pki::{Clock, LiveTrust};
+use tracing::{Instrument as _, debug_span};
 
 use crate::assume::Assume;
 use crate::body::RequestBody;
@@ -55,19 +56,28 @@ impl Road {
     ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
         let mut visit = Visit::begin(identity, &parts, self.clock.now());
-        let allowed = match self.admit(&mut visit, identity, &parts, body).await {
+        let span = debug_span!("call", id = %visit.id());
+        self.answer(&mut visit, identity, parts, body).instrument(span).await
+    }
+
+    async fn answer(
+        &self,
+        visit: &mut Visit,
+        identity: &Identity,
+        parts: Parts,
+        body: Incoming,
+    ) -> Response<AnswerBody> {
+        let allowed = match self.admit(visit, identity, &parts, body).await {
             Ok(allowed) => allowed,
             Err(refusal) => {
                 let shape = |refusal: &Refusal, id: &str| refusal.reply_to(&parts, id);
-                return self.refuse(&mut visit, refusal, shape);
+                return self.refuse(visit, refusal, shape);
             }
         };
         let service = allowed.call.service();
-        match self.perform(&mut visit, allowed, parts).await {
+        match self.perform(visit, allowed, parts).await {
             Ok(answer) => answer.map(Either::Right),
-            Err(refusal) => {
-                self.refuse(&mut visit, refusal, |refusal, id| refusal.reply(service, id))
-            }
+            Err(refusal) => self.refuse(visit, refusal, |refusal, id| refusal.reply(service, id)),
         }
     }
 
@@ -165,7 +175,7 @@ impl Road {
         reply: Response<Incoming>,
     ) -> Result<Response<RecordedBody>, Refusal> {
         if let Err(error) = self.recorder.durable(&entry).await {
-            let refusal = Refusal::from(error);
+            let refusal = Refusal::Withheld(error);
             entry.withheld(&Answer::of(&reply), &refusal);
             return Err(refusal);
         }

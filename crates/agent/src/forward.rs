@@ -70,7 +70,7 @@ impl SendError {
 
 impl Upstream {
     /// A client with these TLS settings, and the operator's own endpoints as the AWS chain states them.
-    pub(crate) fn new(tls: Arc<ClientConfig>, sdk: &SdkConfig, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(tls: Arc<ClientConfig>, sdk: &SdkConfig) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -79,7 +79,8 @@ impl Upstream {
         let tls = ClientConfig::clone(&tls);
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let client = Client::builder(Tracked(tasks))
+        // Kept connections have no end of their own that a shutdown could wait for: they end with this client.
+        let client = Client::builder(Tracked(TaskTracker::new()))
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)

@@ -222,3 +222,96 @@ impl Selector {
         !self.labels.is_empty() && self.labels.iter().all(fits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use access::{ClusterName, HostId};
+
+    use super::*;
+    use crate::config::SpoolSettings;
+
+    fn app(name: &str, labels: &[(&str, &str)]) -> App {
+        let mut app = App::new(AppName::parse(name).unwrap(), "https://console.aws.amazon.com");
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        app.metadata.labels = labels.collect();
+        app
+    }
+
+    fn selector(labels: &[(&str, &[&str])]) -> Selector {
+        let words = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        let labels = labels.iter().map(|(key, values)| ((*key).to_owned(), words(values)));
+        Selector { labels: labels.collect() }
+    }
+
+    #[test]
+    fn a_selector_fits_apps_that_have_all_its_labels() {
+        let prod = app("aws", &[("env", "prod"), ("team", "a")]);
+        for (labels, fits) in [
+            (&[("env", &["prod"][..])][..], true),
+            (&[("env", &["dev", "prod"])], true),
+            (&[("env", &["*"])], true),
+            (&[("*", &["*"])], true),
+            (&[("env", &["prod"]), ("team", &["a"])], true),
+            (&[("env", &["prod"]), ("team", &["b"])], false),
+            (&[("env", &["dev"])], false),
+            (&[("owner", &["*"])], false),
+            (&[("*", &["prod"])], false),
+            (&[("env", &[])], false),
+            (&[], false),
+        ] {
+            assert_eq!(selector(labels).fits(&prod), fits, "{labels:?}");
+        }
+    }
+
+    fn live(own: Vec<App>, resources: Vec<Selector>) -> Arc<LivePolicy> {
+        LivePolicy::new(&AgentConfig {
+            host_id: HostId::parse("5f0c1f1e-53a5-4c5e-8a77-1b0d5c0c0002").unwrap(),
+            cluster: cluster(),
+            nodename: "agent-1".to_owned(),
+            version: "0.0.0".to_owned(),
+            proxies: Vec::new(),
+            apps: own,
+            resources,
+            spool: SpoolSettings::new("/nowhere".into()),
+            locking: Default::default(),
+            tunnels_per_proxy: 2,
+        })
+    }
+
+    fn cluster() -> ClusterName {
+        ClusterName::parse("example.com").unwrap()
+    }
+
+    #[test]
+    fn own_apps_are_served_from_the_start_and_win_over_dynamic_ones() {
+        let own = app("aws", &[("from", "file")]);
+        let live = live(vec![own.clone()], vec![selector(&[("from", &["cluster"])])]);
+        assert_eq!(live.now().apps.len(), 1);
+        assert!(!live.now().is_complete);
+        let policy = Policy::new(cluster())
+            .with_app(app("aws", &[("from", "cluster")]))
+            .with_app(app("aws-two", &[("from", "cluster")]))
+            .with_app(app("aws-three", &[("from", "elsewhere")]));
+        live.publish(policy);
+        let snapshot = live.now();
+        let mut names: Vec<_> = snapshot.apps.keys().map(AppName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["aws", "aws-two"]);
+        let aws = AppName::parse("aws").unwrap();
+        assert_eq!(*snapshot.apps[&aws], own);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_publication_that_holds() {
+        let live = live(Vec::new(), vec![selector(&[("*", &["*"])])]);
+        let has_aws = |snapshot: &Snapshot| snapshot.policy.app("aws").is_some();
+        assert!(!live.wait_for(Duration::ZERO, has_aws).await);
+        let publish = async {
+            live.publish(Policy::new(cluster()));
+            tokio::task::yield_now().await;
+            live.publish(Policy::new(cluster()).with_app(app("aws", &[])));
+        };
+        let (there, ()) = tokio::join!(live.wait_for(Duration::from_secs(60), has_aws), publish);
+        assert!(there);
+    }
+}

@@ -134,7 +134,7 @@ impl Visit {
 }
 
 impl Recorder {
-    /// Opens the entry.
+    /// Opens the entry. If that fails, nothing is recorded of the request: there is nowhere to.
     pub(crate) fn open(
         &self,
         visit: &mut Visit,
@@ -144,14 +144,9 @@ impl Recorder {
         let mut fields = visit.fields.take().ok_or(Refusal::Recorded)?;
         fields.decision = "allowed".to_owned();
         fields.aws_role_arn = Some(grant.aws_role().as_str().to_owned());
-        let request = self.request(visit, *fields.clone()).ok_or(Refusal::Recorded)?;
-        match request.open(Arc::clone(&self.spool)) {
-            Ok(entry) => Ok(OpenEntry { entry, started: visit.started, bytes_in: body.counter() }),
-            Err(error) => {
-                visit.fields = Some(fields);
-                Err(error.into())
-            }
-        }
+        let request = self.request(visit, *fields).ok_or(Refusal::Recorded)?;
+        let entry = request.open(Arc::clone(&self.spool))?;
+        Ok(OpenEntry { entry, started: visit.started, bytes_in: body.counter() })
     }
 
     /// Waits until the entry survives the death of the machine.

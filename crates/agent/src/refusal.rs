@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     Denied(#[from] Denial),
     #[error("the call cannot be recorded, so it was not made")]
     Spool(#[from] SpoolError),
+    #[error("the call was made, but its record is not safe yet, so the answer is withheld")]
+    Withheld(#[source] SpoolError),
     #[error("the call was recorded already")]
     Recorded,
     #[error(transparent)]
@@ -68,7 +70,7 @@ impl Refusal {
             Self::NoApp => "no-app-session",
             Self::AppNotServed { .. } => "app-not-served",
             Self::Denied(denial) => denial.code(),
-            Self::Spool(_) | Self::Recorded => "not-recordable",
+            Self::Spool(_) | Self::Withheld(_) | Self::Recorded => "not-recordable",
             Self::Assume(_) => "role-not-assumed",
             Self::Destination(_) => "bad-endpoint-setting",
             Self::Sign(_) => "not-signed",
@@ -95,7 +97,7 @@ impl Refusal {
             | Self::Destination(_)
             | Self::Sign(_) => Outcome::Failed,
             Self::Send(error) if error.is_before_sending() => Outcome::Failed,
-            Self::Send(_) => Outcome::Unknown,
+            Self::Withheld(_) | Self::Send(_) => Outcome::Unknown,
         }
     }
 
@@ -118,7 +120,9 @@ impl Refusal {
             Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,
             Self::Assume(error) if error.is_refusal() => Fault::AccessDenied,
             Self::NotReady | Self::Spool(_) | Self::Assume(_) | Self::Send(_) => Fault::Unavailable,
-            Self::Recorded | Self::Destination(_) | Self::Sign(_) => Fault::Internal,
+            Self::Withheld(_) | Self::Recorded | Self::Destination(_) | Self::Sign(_) => {
+                Fault::Internal
+            }
         }
     }
 }

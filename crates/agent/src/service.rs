@@ -74,7 +74,7 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
     let (calls, beside, shipping) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let config = Arc::new(config);
     let policy = LivePolicy::new(&config);
-    let road = Arc::new(road(&config, &deps, &policy, &spool, &calls).await?);
+    let road = Arc::new(road(&config, &deps, &policy, &spool).await?);
     let server = Server {
         tls: server_tls(&deps)?,
         road,
@@ -124,16 +124,16 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
 }
 
 impl Handle {
-    /// Whether the agent can serve: a complete snapshot and at least one tunnel.
+    /// Whether the agent can serve: a complete snapshot, at least one tunnel, and a spool that takes entries.
     pub fn is_ready(&self) -> bool {
-        self.policy.now().is_complete && *self.standing.borrow() > 0
+        self.policy.now().is_complete && *self.standing.borrow() > 0 && self.spool.check().is_ok()
     }
 
-    /// Waits until [`Handle::is_ready`].
+    /// Waits until the snapshot is complete and a tunnel stands.
     pub async fn ready(&self) {
         let mut standing = self.standing.clone();
         let mut version = self.policy.follow();
-        while !self.is_ready() {
+        while !(self.policy.now().is_complete && *self.standing.borrow() > 0) {
             tokio::select! {
                 changed = standing.changed() => if changed.is_err() { return },
                 changed = version.changed() => if changed.is_err() { return },
@@ -188,12 +188,11 @@ async fn road(
     deps: &Deps,
     policy: &Arc<LivePolicy>,
     spool: &Arc<Spool>,
-    tasks: &TaskTracker,
 ) -> Result<Road, StartError> {
     let bundle = tokio::task::spawn_blocking(Bundle::from_environment).await??;
     let sdk = match &deps.aws {
         Some(sdk) => sdk.clone(),
-        None => Box::pin(aws_chain::load(&bundle)).await,
+        None => Box::pin(aws_chain::load(&bundle, deps.clock.clone())).await,
     };
     let tls = bundle.tls(deps.clock.clone())?;
     Ok(Road {
@@ -206,7 +205,7 @@ async fn road(
             host_id: config.host_id.clone(),
         },
         sync: config.spool.sync,
-        upstream: Upstream::new(tls, &sdk, tasks.clone()),
+        upstream: Upstream::new(tls, &sdk),
         assume: Assume::new(sdk, deps.clock.clone()),
     })
 }

@@ -200,7 +200,7 @@ impl Agent {
                 host_id: host_id(),
             },
             sync: SyncWhen::BeforeAnswer,
-            upstream: Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk, tasks.clone()),
+            upstream: Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk),
             assume: Assume::new(sdk, clock()),
         };
         let server = Server {

@@ -12,6 +12,7 @@ use super::fake_aws::{FakeAws, reply};
 use super::harness::{
     Agent, ROLE, Setup, claims, dynamodb, rules, signed, strangers, text, user_credential,
 };
+use crate::spool::tests::make_unsyncable;
 
 async fn willing_aws() -> FakeAws {
     FakeAws::start(|_| async { Some(reply(200, "{}")) }).await
@@ -180,6 +181,23 @@ async fn a_full_spool_refuses_calls_and_names_itself() {
         "{message}"
     );
     assert_eq!(aws.calls(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_entry_is_not_safe_is_withheld() {
+    let aws = willing_aws().await;
+    let mut agent = Agent::start(&aws).await;
+    let mut sender = agent.connect().await;
+    make_unsyncable(&agent.spool);
+    let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
+    let (status, _, message) = error(answer).await;
+    assert!(status >= 500 && message.contains("answer is withheld"), "{message}");
+    assert_eq!(aws.calls(), 1);
+    let event = agent.the_event().await;
+    assert_eq!((event.outcome, event.status_code), (Outcome::Answered, Some(200)));
+    assert!(event.error.unwrap().contains("withheld"));
+    let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
+    assert_eq!(answer.status(), 200, "a new file is begun");
 }
 
 #[tokio::test]
