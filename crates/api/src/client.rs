@@ -7,7 +7,7 @@ use std::time::Duration;
 use access::{AppSessionId, HostId, UserName};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -43,6 +43,7 @@ const DIAL_DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    public_addr: Option<HeaderValue>,
 }
 
 struct Shared {
@@ -77,7 +78,13 @@ impl Client {
             sender: ArcSwapOption::empty(),
             tasks: TaskTracker::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), public_addr: None })
+    }
+
+    /// A proxy's client: its watch tells the Auth Service where users reach the proxy.
+    #[must_use]
+    pub fn of_proxy_at(self, public_addr: &str) -> Self {
+        Self { public_addr: HeaderValue::from_str(public_addr).ok(), ..self }
     }
 
     /// Where this client dials.
@@ -162,7 +169,11 @@ impl Client {
     /// Opens the watch; read it with [`crate::watch`].
     pub(crate) async fn watch(&self) -> Result<Response<Incoming>, ApiError> {
         let what = "GET /v1/watch";
-        let reply = self.round_trip(what, request(Method::GET, routes::WATCH, Bytes::new(), None)?);
+        let mut request = request(Method::GET, routes::WATCH, Bytes::new(), None)?;
+        if let Some(address) = &self.public_addr {
+            request.headers_mut().insert(wire::HEADER_PUBLIC_ADDR, address.clone());
+        }
+        let reply = self.round_trip(what, request);
         let reply = within(self.place(what), reply).await?;
         wire_http::refused(self.place(what), reply).await
     }

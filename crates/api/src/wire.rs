@@ -25,6 +25,9 @@ pub const HEADER_PAYLOAD_SHA256: &str = "x-causeway-payload-sha256";
 /// Header of a tunnel stream: `ip:port` of the client at the proxy, for the
 /// audit log only. Nothing may be decided by it.
 pub const HEADER_CLIENT_ADDR: &str = "x-causeway-client-addr";
+/// Header by which a proxy tells the Auth Service, with its watch, the `host:port` that
+/// users type: invite links and hints carry it.
+pub const HEADER_PUBLIC_ADDR: &str = "x-causeway-public-addr";
 /// Header with our own id of a refused call, for the audit log.
 pub const HEADER_REQUEST_ID: &str = "x-causeway-request-id";
 

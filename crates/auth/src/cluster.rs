@@ -9,6 +9,7 @@ use access::{
     Claims, ClusterName, HostClaims, HostId, Identity, Lock, Policy, Role, SystemRole, User,
     UserNow,
 };
+use arc_swap::ArcSwapOption;
 use pki::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(crate) struct Cluster {
     pub(crate) stopping: CancellationToken,
     /// Places for watchers.
     pub(crate) watchers: Arc<Semaphore>,
+    /// The public address of the proxy that was heard of last.
+    proxy_heard_of: ArcSwapOption<String>,
     /// How many failures of strangers the audit log takes in.
     pub(crate) failures: Throttle,
     clock: Clock,
@@ -76,6 +79,7 @@ impl Cluster {
             host_id,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            proxy_heard_of: ArcSwapOption::empty(),
             failures: Throttle::new(FAILURE_BURST, FAILURE_EVERY),
             clock,
         }
@@ -96,10 +100,23 @@ impl Cluster {
         Stamp { now, cluster: self.name().clone() }
     }
 
-    /// Where the proxy is for people: `host:port`, or the cluster's name for want of better.
-    pub(crate) fn proxy_addr(&self) -> String {
+    /// Where the proxy is for people: as set, or as a proxy said itself (`host:port`).
+    pub(crate) fn known_proxy_addr(&self) -> Option<String> {
         let configured = self.config.proxy_public_addr.clone();
-        configured.unwrap_or_else(|| self.name().to_string())
+        configured.or_else(|| self.proxy_heard_of.load_full().map(|addr| addr.to_string()))
+    }
+
+    /// Where the proxy is for people, or the cluster's name for want of better.
+    pub(crate) fn proxy_addr(&self) -> String {
+        self.known_proxy_addr().unwrap_or_else(|| self.name().to_string())
+    }
+
+    /// Notes where a proxy says that people reach it; what is no `host:port` is passed over.
+    pub(crate) fn hear_of_proxy(&self, addr: &str) {
+        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        if (1..=260).contains(&addr.len()) && addr.bytes().all(is_fit) {
+            self.proxy_heard_of.store(Some(Arc::new(addr.to_owned())));
+        }
     }
 
     /// The proxy's host, of which apps are subdomains.

@@ -52,7 +52,7 @@ pub(crate) async fn add(
     Ok(TokenReply {
         token,
         ca_pins: cluster.authorities.pins(),
-        proxy_addr: cluster.config.proxy_public_addr.clone(),
+        proxy_addr: cluster.known_proxy_addr(),
     })
 }
 

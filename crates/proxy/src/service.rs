@@ -221,7 +221,8 @@ fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError
         alpn: vec![wire::ALPN_AUTH.to_vec()],
         clock: clock.clone(),
     })?;
-    Ok(Client::new(config.auth_addr.as_str(), tls)?)
+    let client = Client::new(config.auth_addr.as_str(), tls)?;
+    Ok(client.of_proxy_at(&config.public_addr.to_string()))
 }
 
 fn web_road(

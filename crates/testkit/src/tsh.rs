@@ -92,7 +92,9 @@ pub struct Tsh {
 }
 
 impl Tsh {
-    pub(crate) fn new(home: PathBuf, proxy: String) -> Self {
+    /// A user with this home, at this proxy (`host:port`).
+    #[must_use]
+    pub fn new(home: PathBuf, proxy: String) -> Self {
         Self { home, proxy }
     }
 

@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use access::SystemRole;
 use api::types::watch::Change;
+use api::wire::HEADER_PUBLIC_ADDR;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::channel::{Channel, Sender};
 use tokio::sync::broadcast::error::RecvError;
@@ -28,9 +30,14 @@ const FRAME: usize = 64 * 1024;
 pub(super) async fn watch(
     State(cluster): State<Arc<Cluster>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let now = cluster.now();
     cluster.service(&caller, &[SystemRole::App, SystemRole::Proxy]).await?;
+    let public_addr = headers.get(HEADER_PUBLIC_ADDR).and_then(|value| value.to_str().ok());
+    if let Some(addr) = public_addr.filter(|_| caller.is(SystemRole::Proxy)) {
+        cluster.hear_of_proxy(addr);
+    }
     let ends = caller.identity(now)?.expires();
     let place = Arc::clone(&cluster.watchers).try_acquire_owned();
     let place = place.map_err(|_| Refusal::busy("too many watchers; try again"))?;
