@@ -27,7 +27,9 @@ pub(crate) fn pass(
     buffer: &mut Vec<u8>,
     each: &mut dyn FnMut(Line<'_>),
 ) -> io::Result<Passed> {
-    buffer.resize(CHUNK, 0);
+    if buffer.len() != CHUNK {
+        *buffer = vec![0; CHUNK];
+    }
     let filled = segment.read(offset, buffer)?;
     let mut rest = buffer.get(..filled).unwrap_or_default();
     let is_end = filled < CHUNK;

@@ -41,12 +41,14 @@ impl Segment {
         }
     }
 
-    /// A device in place of a file: one that is full, or that cannot be synced.
+    /// A device in place of a file: one that is full, or that cannot be synced. It is reached through a link in the
+    /// spool's own directory, so that deleting the segment removes the link.
     #[cfg(test)]
-    pub(crate) fn special(path: &str, number: u64) -> Self {
-        let file = OpenOptions::new().append(true).read(true).open(path).unwrap();
-        // A segment that is done with removes its file: never the system's own.
-        Self::of(number, format!("{path}.is-not-ours-to-remove").into(), file, 0)
+    pub(crate) fn special(dir: &Path, device: &str, number: u64) -> Self {
+        let path = dir.join(format!("{number:020}{SUFFIX}"));
+        std::os::unix::fs::symlink(device, &path).unwrap();
+        let file = OpenOptions::new().append(true).read(true).open(&path).unwrap();
+        Self::of(number, path, file, 0)
     }
 
     /// Appends a record with one `write`. A partial write is an error; readers skip its bytes.
@@ -96,7 +98,10 @@ impl Segment {
 
     /// Removes the file; whoever has it open may still read it.
     pub(crate) fn delete(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::line::Kind;
-use super::scan::{self, CHUNK, Passed};
+use super::scan::{self, Passed};
 use super::segment::{self, Segment};
 use super::sync::State;
 use super::{Shared, Shelf, Spool, locked};
@@ -198,18 +198,22 @@ impl<S: Sink> Shipper<S> {
     }
 }
 
+/// Deletes what can be deleted, and tells of the first that could not: the next start tries again.
 fn delete(shared: &Shared, segments: &[Arc<Segment>]) -> io::Result<()> {
+    let mut result = Ok(());
     for segment in segments {
-        segment.delete()?;
-        shared.bytes.fetch_sub(segment.bytes(), Ordering::Relaxed);
+        match segment.delete() {
+            Ok(()) => drop(shared.bytes.fetch_sub(segment.bytes(), Ordering::Relaxed)),
+            Err(error) => result = result.and(Err(error)),
+        }
     }
-    segment::sync_dir(&shared.settings.dir)
+    segment::sync_dir(&shared.settings.dir).and(result)
 }
 
 /// Reads the closings of one chunk.
 async fn read(segment: Arc<Segment>, offset: u64) -> io::Result<(Bytes, Passed)> {
     let reading = tokio::task::spawn_blocking(move || {
-        let mut buffer = Vec::with_capacity(CHUNK);
+        let mut buffer = Vec::new();
         let mut lines = BytesMut::new();
         let passed = scan::pass(&segment, offset, &mut buffer, &mut |line| {
             if line.kind == Kind::Closed {

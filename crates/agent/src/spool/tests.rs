@@ -191,19 +191,28 @@ async fn a_file_cut_at_any_byte_gives_all_that_stands_before_the_cut() {
     die(spool, open);
     let whole = std::fs::read(&files(dir.path())[0]).unwrap();
     assert_eq!(known.last().unwrap().0, whole.len() as u64);
-    for cut in 0..=whole.len() {
-        let dir = TempDir::new().unwrap();
-        std::fs::create_dir(dir.path().join("spool")).unwrap();
-        std::fs::write(dir.path().join("spool/00000000000000000001.spool"), &whole[..cut]).unwrap();
+    let one = written(&whole);
+    for cut in (0..=whole.len()).rev() {
+        let file = std::fs::OpenOptions::new().write(true).open(&files(one.path())[0]).unwrap();
+        file.set_len(cut as u64).unwrap();
         let stands = known.iter().filter(|(end, _, _)| *end <= cut as u64);
         let expected: BTreeMap<_, _> =
             stands.map(|(_, number, outcome)| (*number, *outcome)).collect();
-        assert_eq!(on_disk(dir.path()), expected, "cut at {cut}");
+        assert_eq!(on_disk(one.path()), expected, "cut at {cut}");
         // All the way through a restart for some: that syncs, and takes its time.
         if cut % 151 == 0 {
-            assert_eq!(after_restart(dir.path()).await, expected, "cut at {cut}");
+            let other = written(&whole[..cut]);
+            assert_eq!(after_restart(other.path()).await, expected, "cut at {cut}");
         }
     }
+}
+
+/// A spool of one file.
+fn written(bytes: &[u8]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("spool")).unwrap();
+    std::fs::write(dir.path().join("spool/00000000000000000001.spool"), bytes).unwrap();
+    dir
 }
 
 /// What a restart would find.
@@ -281,7 +290,11 @@ async fn a_closing_that_cannot_be_written_stops_new_calls_and_is_written_later()
     let spool = open_in(dir.path());
     let open = entry(&spool, 1).unwrap();
     let good = spool.shared.current.load_full();
-    spool.shared.current.store(Arc::new(Segment::special("/dev/full", 2)));
+    spool.shared.current.store(Arc::new(Segment::special(
+        &spool.shared.settings.dir,
+        "/dev/full",
+        2,
+    )));
     assert!(matches!(entry(&spool, 2), Err(SpoolError::Write { .. })));
     answer(open);
     assert!(matches!(entry(&spool, 3), Err(SpoolError::Failing { .. })));
@@ -297,7 +310,7 @@ async fn a_closing_that_cannot_be_written_stops_new_calls_and_is_written_later()
 
 /// What is written to `/dev/null` is accepted, and cannot be synced.
 pub(crate) fn make_unsyncable(spool: &Spool) {
-    let bad = Arc::new(Segment::special("/dev/null", 2));
+    let bad = Arc::new(Segment::special(&spool.shared.settings.dir, "/dev/null", 2));
     locked(&spool.shared.shelves).push(Shelf { segment: Arc::clone(&bad), shipped: 0 });
     spool.shared.current.store(bad);
 }
