@@ -41,6 +41,13 @@ impl Failure {
         Self { source: Some(source.into()), ..Self::new(message) }
     }
 
+    /// A failure in an error's own words, with its causes.
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let source = error.source().map(|cause| Cause::from(chain_text(cause)));
+        Self { source, ..Self::new(error.to_string()) }
+    }
+
     /// An end without words: a child's exit code, or an output that nobody reads any more.
     #[must_use]
     pub fn silent(code: u8) -> Self {
@@ -116,20 +123,13 @@ impl From<io::Error> for Failure {
 
 impl From<api::ApiError> for Failure {
     fn from(error: api::ApiError) -> Self {
-        let hint = error.hint().map(str::to_owned);
-        let mut source = error.source().map(chain_text);
-        let message = error.to_string();
-        Self { message: Some(message), hint, code: FAILED, source: source.take().map(Cause::from) }
+        Self { hint: error.hint().map(str::to_owned), ..Self::of(&error) }
     }
 }
 
 impl From<api::files::FileError> for Failure {
     fn from(error: api::files::FileError) -> Self {
-        let message = error.to_string();
-        match error.source().map(chain_text) {
-            Some(cause) => Self::caused_by(message, cause),
-            None => Self::new(message),
-        }
+        Self::of(&error)
     }
 }
 

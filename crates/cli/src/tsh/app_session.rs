@@ -3,6 +3,7 @@
 use access::{App, AppName, Claims};
 use api::Client;
 use api::files::{self, Mode};
+use api::profile::AppFiles;
 use api::types::app_sessions::AppSessionRequest;
 use pki::{Credential, LocalCa};
 
@@ -121,9 +122,31 @@ pub fn local_ca(
     }
     let ca = LocalCa::generate(session.app.as_str(), (context.now)(), LOCAL_CA_LIFETIME)
         .or_fail("could not make the local certificate authority")?;
+    write_local_ca(&ca, &paths)?;
+    Ok(ca)
+}
+
+/// Puts the authority of a running proxy back where tools look for it, if a logout has removed it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn restore_local_ca(
+    context: &Context,
+    login: &Login,
+    app: &AppName,
+    ca: &LocalCa,
+) -> Result<(), Failure> {
+    let paths = context.home.app_files(&login.profile, app);
+    if paths.local_ca.exists() {
+        return Ok(());
+    }
+    write_local_ca(ca, &paths)
+}
+
+fn write_local_ca(ca: &LocalCa, paths: &AppFiles) -> Result<(), Failure> {
     files::write(&paths.local_ca_key, ca.secret_pem().expose().as_bytes(), Mode::Private)?;
     files::write(&paths.local_ca, ca.cert().as_str().as_bytes(), Mode::Private)?;
-    Ok(ca)
+    Ok(())
 }
 
 /// The apps that the user may see, sorted by name, each once.

@@ -154,6 +154,10 @@ fn start(args: &AwsArgs, door: Door, gateway: &Gateway) -> Result<Child, Failure
         .env("AWS_ACCESS_KEY_ID", gateway.keys.access_key_id())
         .env("AWS_SECRET_ACCESS_KEY", gateway.keys.secret_access_key())
         .env("AWS_CA_BUNDLE", &gateway.ca_bundle);
+    if std::env::var_os("NODE_EXTRA_CA_CERTS").is_none() {
+        // The JavaScript SDK does not read AWS_CA_BUNDLE.
+        command.env("NODE_EXTRA_CA_CERTS", &gateway.ca_bundle);
+    }
     let port = gateway.port;
     let no_proxy = NoProxy::parse(&gateway::no_proxy().unwrap_or_default());
     match door {

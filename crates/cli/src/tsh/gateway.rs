@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use access::AppName;
 use api::wire;
-use pki::LiveCredential;
+use pki::{LiveCredential, LocalCa};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -25,7 +25,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// Below this, the time to renew has come.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Pause after a renewal that failed.
-const RETRY: Duration = Duration::from_secs(20);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// How AWS tools reach the local proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +80,19 @@ impl Gateway {
             Door::HttpsProxy => Mode::HttpsProxy(upstream()?),
             Door::EndpointUrl => Mode::EndpointUrl,
         };
-        let settings = Settings { mode, port, local_ca, desk };
-        let proxy = LocalProxy::start(settings, &tasks, &stop).await.map_err(|error| {
-            Failure::caused_by(error.to_string(), api::error::Chain(&error).to_string())
-        })?;
+        let settings = Settings { mode, port, local_ca: local_ca.clone(), desk };
+        let proxy = LocalProxy::start(settings, &tasks, &stop)
+            .await
+            .map_err(|error| Failure::of(&error))?;
         let ca_bundle = context.home.app_files(&login.profile, &session.app).local_ca;
-        let renewer =
-            Renewer { context: context.clone(), app: session.app, road, state, credential };
+        let renewer = Renewer {
+            context: context.clone(),
+            app: session.app,
+            road,
+            state,
+            credential,
+            local_ca,
+        };
         let (state, stopped) = (Arc::clone(&renewer.state), stop.clone());
         tasks.spawn(async move {
             tokio::select! {
@@ -153,6 +159,7 @@ struct Renewer {
     road: Road,
     state: Arc<SessionState>,
     credential: Arc<LiveCredential>,
+    local_ca: LocalCa,
 }
 
 /// Whether the user has been told of the trouble that lasts.
@@ -277,9 +284,61 @@ impl Renewer {
     }
 
     fn take(&self, login: &Login, session: SavedSession) -> Result<Renewal, Failure> {
+        app_session::restore_local_ca(&self.context, login, &self.app, &self.local_ca)?;
         self.credential.replace(session.credential.clone());
         self.road.replace(route(&self.context, login, &session, &self.credential)?);
         self.state.renewed(session.claims.expires);
         Ok(Renewal::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tsh::tests::{READER, Saved, now};
+
+    fn renewer(saved: &Saved, running: SavedSession) -> Renewer {
+        let context = saved.context();
+        let login = context.login().unwrap();
+        let credential = LiveCredential::new(running.credential.clone());
+        let route = route(&context, &login, &running, &credential).unwrap();
+        let local_ca = app_session::local_ca(&context, &login, &running).unwrap();
+        let state = SessionState::new(running.app.clone(), running.claims.expires);
+        let road = Road::open(route, &TaskTracker::new(), &CancellationToken::new());
+        Renewer { context, app: running.app, road, state: Arc::new(state), credential, local_ca }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ends_with_its_login_is_renewed_once_the_user_has_logged_in_again() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 60);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 60));
+        let renewer = renewer(&saved, saved.sessions(&profile).remove(0));
+        let end = now() + Duration::from_secs(60);
+        assert!(matches!(renewer.try_renew().await, Ok(Renewal::LoginEnds(at)) if at == end));
+
+        // Out and in again, in another terminal: the files that running tools read come back.
+        saved.context().home.remove(&profile).unwrap();
+        let profile = saved.log_in("localhost", 7_200);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        assert!(matches!(renewer.try_renew().await, Ok(Renewal::Done)));
+        assert_eq!(renewer.state.expires(), now() + Duration::from_secs(3_600));
+        let files = saved.context().home.app_files(&profile, &renewer.app);
+        let bundle = std::fs::read_to_string(files.local_ca).unwrap();
+        assert_eq!(bundle, renewer.local_ca.cert().as_str());
+    }
+
+    #[tokio::test]
+    async fn a_session_with_another_role_is_never_taken_up() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 60));
+        let renewer = renewer(&saved, saved.sessions(&profile).remove(0));
+        saved.log_in_to_app(&profile, "aws", (Some("arn:aws:iam::123456789012:role/admin"), 3_600));
+        renewer.pick_up();
+        assert_eq!(renewer.state.expires(), now() + Duration::from_secs(60));
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        renewer.pick_up();
+        assert_eq!(renewer.state.expires(), now() + Duration::from_secs(3_600));
     }
 }

@@ -15,15 +15,15 @@ use super::{aws, logout};
 use crate::format::Format;
 use crate::output::Output;
 
-const READER: &str = "arn:aws:iam::123456789012:role/reader";
+pub(super) const READER: &str = "arn:aws:iam::123456789012:role/reader";
 
 /// 2024-01-01T10:00:00Z.
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_704_103_200)
 }
 
 /// A home with logins that a pretended cluster has issued.
-struct Saved {
+pub(super) struct Saved {
     folder: tempfile::TempDir,
     user: Authority,
     host: Authority,
@@ -31,7 +31,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let cluster = ClusterName::parse("teleport.example.com").unwrap();
         let authority = |kind| {
             Authority::generate(kind, &cluster, now() - Duration::from_secs(86_400)).unwrap()
@@ -44,7 +44,7 @@ impl Saved {
         }
     }
 
-    fn context(&self) -> Context {
+    pub(super) fn context(&self) -> Context {
         Context { global: Global::default(), home: Home::new(self.folder.path()), now }
     }
 
@@ -70,7 +70,7 @@ impl Saved {
         self.user.issue_user(claims, &self.key.public(), made).unwrap().as_str().to_owned()
     }
 
-    fn log_in(&self, proxy: &str, life: i64) -> Profile {
+    pub(super) fn log_in(&self, proxy: &str, life: i64) -> Profile {
         let claims = Self::claims(life, None);
         let profile = Profile {
             web_proxy_addr: format!("{proxy}:443"),
@@ -85,19 +85,22 @@ impl Saved {
         profile
     }
 
-    fn log_in_to_app(&self, profile: &Profile, app: &str, role: Option<&str>) {
+    /// Saves a session of an app, for an AWS role perhaps, that lasts so many seconds.
+    pub(super) fn log_in_to_app(&self, profile: &Profile, app: &str, with: (Option<&str>, u64)) {
+        let (role, life) = with;
         let app = AppName::parse(app).unwrap();
         let claims = AppClaims {
-            session: AppSessionId::from_bytes([7; 16]),
+            session: AppSessionId::from_bytes(uuid::Uuid::new_v4().into_bytes()),
             name: app.clone(),
             public_addr: format!("{app}.teleport.example.com"),
             aws_role: role.map(|role| ::aws::RoleArn::parse(role).unwrap()),
         };
-        let certificate = self.certificate(&Self::claims(3_600, Some(claims)));
+        let certificate =
+            self.certificate(&Self::claims(i64::try_from(life).unwrap(), Some(claims)));
         self.context().home.save_app(profile, &app, &certificate).unwrap();
     }
 
-    fn sessions(&self, profile: &Profile) -> Vec<SavedSession> {
+    pub(super) fn sessions(&self, profile: &Profile) -> Vec<SavedSession> {
         let context = self.context();
         let login = context.login_of(profile.clone()).unwrap();
         app_session::live(&context, &login).unwrap()
@@ -226,14 +229,14 @@ async fn the_one_aws_app_is_found_or_asked_for() {
     };
     let none = "please login to AWS app using 'tsh apps login' first";
     assert_eq!(choose(None).await.unwrap_err(), none);
-    saved.log_in_to_app(&profile, "grafana", None);
+    saved.log_in_to_app(&profile, "grafana", (None, 3_600));
     let no_aws = "please login to AWS App using 'tsh apps login' first";
     assert_eq!(choose(None).await.unwrap_err(), no_aws);
     let not_aws = "selected app \"grafana\" is not an AWS application";
     assert_eq!(choose(Some("grafana")).await.unwrap_err(), not_aws);
-    saved.log_in_to_app(&profile, "aws", Some(READER));
+    saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
     assert_eq!(choose(None).await.unwrap(), "aws");
-    saved.log_in_to_app(&profile, "prod", Some(READER));
+    saved.log_in_to_app(&profile, "prod", (Some(READER), 3_600));
     let several =
         "multiple AWS apps are available (aws, prod), please specify one using --app CLI argument";
     assert_eq!(choose(None).await.unwrap_err(), several);
@@ -254,7 +257,7 @@ fn config_shows_the_files_of_an_app() {
     };
     let first = "please login using 'tsh apps login' first";
     assert_eq!(run(None, ConfigFormat::Text).unwrap_err(), first);
-    saved.log_in_to_app(&profile, "aws", Some(READER));
+    saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
     insta::assert_snapshot!(run(None, ConfigFormat::Text).unwrap(), @r"
     Name:     aws
     URI:      https://aws.teleport.example.com
@@ -268,7 +271,7 @@ fn config_shows_the_files_of_an_app() {
     for key in ["name", "uri", "ca", "cert", "key", "curl", "aws_role_arn"] {
         assert!(json[key].is_string(), "{key}");
     }
-    saved.log_in_to_app(&profile, "prod", Some(READER));
+    saved.log_in_to_app(&profile, "prod", (Some(READER), 3_600));
     let several = "multiple apps are available (aws, prod), please specify one via CLI argument";
     assert_eq!(run(None, ConfigFormat::Uri).unwrap_err(), several);
     assert_eq!(run(Some("x"), ConfigFormat::Uri).unwrap_err(), "not logged into app \"x\"");
@@ -279,7 +282,7 @@ fn the_local_authority_is_kept_while_it_outlives_the_session() {
     use std::os::unix::fs::PermissionsExt as _;
     let saved = Saved::new();
     let profile = saved.log_in("teleport.example.com", 43_200);
-    saved.log_in_to_app(&profile, "aws", Some(READER));
+    saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
     let context = saved.context();
     let login = context.login_of(profile.clone()).unwrap();
     let mut session = saved.sessions(&profile).remove(0);

@@ -30,7 +30,7 @@ pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Re
     let client = context.client(&login)?;
     let app = app_session::find_app(&client, &args.app).await?;
     let role = args.aws_role.as_deref().filter(|role| !role.is_empty());
-    let session = app_session::log_in(context, &login, (&app, role), output).await?;
+    let session = Box::pin(app_session::log_in(context, &login, (&app, role), output)).await?;
     if args.quiet {
         return Ok(());
     }
