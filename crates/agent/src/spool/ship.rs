@@ -147,6 +147,11 @@ impl<S: Sink> Shipper<S> {
 
     /// Deletes the files that have done their duty.
     async fn clear(&self, is_last: bool) {
+        let has_old = locked(&self.shared.shelves).len() > 1;
+        // A running sync holds the files that it syncs: once everything is durable, it has let them go.
+        if !(has_old || is_last) || !self.make_durable().await {
+            return;
+        }
         let mut done = Vec::new();
         for number in self.idle(is_last) {
             // Nobody can append to it any more, so that one more pass sees all there will ever be.
@@ -154,14 +159,8 @@ impl<S: Sink> Shipper<S> {
                 done.push(number);
             }
         }
-        if done.is_empty() {
-            return;
-        }
         // The closings of their entries, wherever they stand, must be durable first.
-        let written = self.shared.written.load(Ordering::SeqCst);
-        self.shared.wanted.fetch_max(written, Ordering::SeqCst);
-        self.spool.syncer.wake();
-        if self.shared.durable(written).await.is_err() {
+        if done.is_empty() || !self.make_durable().await {
             return;
         }
         let gone = self.take(&done);
@@ -170,6 +169,13 @@ impl<S: Sink> Shipper<S> {
         if let Ok(Err(error)) = deleted {
             warn!(%error, "could not delete a file of the audit spool");
         }
+    }
+
+    async fn make_durable(&self) -> bool {
+        let written = self.shared.written.load(Ordering::SeqCst);
+        self.shared.wanted.fetch_max(written, Ordering::SeqCst);
+        self.spool.syncer.wake();
+        self.shared.durable(written).await.is_ok()
     }
 
     /// Files to which nobody can append and in which no entry is open.
