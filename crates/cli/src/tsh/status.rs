@@ -130,7 +130,7 @@ fn validity(expires: SystemTime, now: SystemTime) -> String {
     } else if left < Duration::from_secs(60) {
         "valid for <1m".to_owned()
     } else {
-        let minutes = Duration::from_secs(left.as_secs() / 60 * 60);
+        let minutes = Duration::from_secs((left.as_secs() + 30) / 60 * 60);
         format!("valid for {}", api::duration::long(minutes))
     }
 }
