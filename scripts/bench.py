@@ -34,6 +34,8 @@ class Bench:
         self.children = {}
         self.port = 18400
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.work), "AWS_EC2_METADATA_DISABLED": "true"}
+        if "TOKIO_WORKER_THREADS" in os.environ:
+            self.env["TOKIO_WORKER_THREADS"] = os.environ["TOKIO_WORKER_THREADS"]
 
     def free_port(self):
         self.port += 1
@@ -194,16 +196,16 @@ app_service: {{enabled: on, apps: [{{name: {name}, uri: "https://console.aws.ama
 
     # --- measuring -----------------------------------------------------------------------
 
-    def load(self, path, **options):
+    def load(self, road, **options):
         keys = {"AWS_ACCESS_KEY_ID": "AKIABENCHBENCHBENCH1", "AWS_SECRET_ACCESS_KEY": "bench-bench-bench-bench"}
-        if isinstance(path, tuple):
-            port, pairs = self.roads[path]
+        if isinstance(road, tuple):
+            port, pairs = self.roads[road]
             keys, ca = pairs, pairs["AWS_CA_BUNDLE"]
         else:
-            port, ca = path, str(self.work / "ca.pem")
+            port, ca = road, str(self.work / "ca.pem")
         command = [str(TARGET / "examples/bench_load"), "--target", f"127.0.0.1:{port}", "--ca", ca]
         service = options.get("service", "dynamodb")
-        if isinstance(path, tuple) and path[1] == "https-proxy":
+        if isinstance(road, tuple) and road[1] == "https-proxy":
             host = "dynamodb.us-east-1.amazonaws.com" if service == "dynamodb" else "s3.us-east-1.amazonaws.com"
             command += ["--connect", f"{host}:443", "--name", host]
         for name, value in options.items():
@@ -271,17 +273,23 @@ def main():
     arguments.add_argument("--seconds", type=float, default=2)
     arguments.add_argument("--connections", default="1,16,64,256")
     arguments.add_argument("--bulk-mb", type=int, default=1024)
+    arguments.add_argument("--hold", action="store_true", help="bring everything up and wait for Ctrl-C")
     arguments.add_argument("--keep", action="store_true", help="keep the working folder with the logs")
     options = arguments.parse_args()
     for program in ("nginx", "openssl", "curl", "pgrep"):
         if not shutil.which(program) and not pathlib.Path(f"/usr/sbin/{program}").exists():
             sys.exit(f"{program} is needed")
     os.environ["PATH"] += ":/usr/sbin"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     work = tempfile.mkdtemp(prefix="causeway-bench-")
     bench = Bench(work)
     try:
         bench.floor()
         bench.cluster()
+        if options.hold:
+            print(json.dumps({"work": work, "roads": {f"{a}/{m}": v for (a, m), v in bench.roads.items()},
+                              "pids": {n: c.pid for n, c in bench.children.items()}}), flush=True)
+            signal.pause()
         counts = [int(c) for c in options.connections.split(",")]
         report(measure(bench, options.rounds, options.seconds, counts))
 

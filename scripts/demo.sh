@@ -75,7 +75,8 @@ fi
 # What follows, and the user, has no AWS key: only the agent is started with them.
 region=${AWS_REGION:-us-east-1}
 role_name=${role_arn##*/}
-user_env() { env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE AWS_REGION="$region" AWS_DEFAULT_REGION="$region" "$@"; }
+keyless=(env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE
+  "AWS_REGION=$region" "AWS_DEFAULT_REGION=$region")
 
 say "A cluster: Auth Service and Proxy Service"
 cat >"$work/teleport.yaml" <<YAML
@@ -96,7 +97,7 @@ proxy_service:
 ssh_service:
   enabled: off
 YAML
-user_env teleport start --config "$work/teleport.yaml" --diag-addr "127.0.0.1:$diag" >"$work/server.log" 2>&1 &
+"${keyless[@]}" teleport start --config "$work/teleport.yaml" --diag-addr "127.0.0.1:$diag" >"$work/server.log" 2>&1 &
 pids+=($!)
 wait_for "the cluster" "$work/server.log" curl -sf --noproxy '*' "http://127.0.0.1:$diag/readyz"
 export TELEPORT_CONFIG_FILE=$work/teleport.yaml
@@ -165,13 +166,13 @@ if ! command -v aws >/dev/null; then
   echo "(the AWS CLI is not installed: a small stand-in for it is used)"
 fi
 table=causeway-demo-$(head -c 3 /dev/urandom | od -An -tx1 | tr -d ' \n')
-alice() { bold "\$ tsh aws $*"; user_env tsh aws "$@"; }
+alice() { bold "\$ tsh aws $*"; "${keyless[@]}" tsh aws "$@"; }
 alice dynamodb create-table --table-name "$table" \
   --attribute-definitions AttributeName=customer,AttributeType=S AttributeName=order,AttributeType=N \
   --key-schema AttributeName=customer,KeyType=HASH AttributeName=order,KeyType=RANGE \
   --billing-mode PAY_PER_REQUEST >/dev/null
 for n in $(seq 60); do
-  user_env tsh aws dynamodb describe-table --table-name "$table" 2>/dev/null | grep -q '"ACTIVE"' && break
+  "${keyless[@]}" tsh aws dynamodb describe-table --table-name "$table" 2>/dev/null | grep -q '"ACTIVE"' && break
   sleep 1
 done
 alice dynamodb put-item --table-name "$table" --item '{"customer": {"S": "acme"}, "order": {"N": "1"}, "total": {"N": "42.50"}}'

@@ -10,6 +10,7 @@ use api::wire::HEADER_PAYLOAD_SHA256;
 use aws::Call;
 use aws::sigv4::declared_payload;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
@@ -21,6 +22,8 @@ use crate::refusal::Refusal;
 
 /// The largest body that is read whole. DynamoDB's own bound is 16 MiB.
 pub(crate) const LIMIT: usize = 16 << 20;
+/// Largest answer that is read whole before its head is passed on, bytes.
+const SMALL: u64 = 64 << 10;
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 
 /// A request's body.
@@ -92,6 +95,53 @@ async fn read(body: Incoming) -> Result<Bytes, Refusal> {
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
         Ok(Err(error)) => Err(Refusal::Body(error)),
         Err(late) => Err(Refusal::Body(late.into())),
+    }
+}
+
+/// AWS's answer: whole where it is small, so that head and body leave in one piece; streamed otherwise.
+pub(crate) enum AwsBody {
+    Whole(Bytes),
+    Stream(Incoming),
+}
+
+impl AwsBody {
+    /// Reads the body, if it is small.
+    pub(crate) async fn take(head: &HeaderMap, body: Incoming) -> Result<Self, hyper::Error> {
+        let length = head.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        match length {
+            Some(0..=SMALL) => Ok(Self::Whole(body.collect().await?.to_bytes())),
+            Some(_) | None => Ok(Self::Stream(body)),
+        }
+    }
+}
+
+impl Body for AwsBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(inner) => Pin::new(inner).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Stream(inner) => inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(inner) => inner.size_hint(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use pki::{Clock, LiveTrust};
 use tracing::{Instrument as _, debug_span};
 
 use crate::assume::Assume;
-use crate::body::RequestBody;
+use crate::body::{AwsBody, RequestBody};
 use crate::config::SyncWhen;
 use crate::forward::Upstream;
 use crate::policy::LivePolicy;
@@ -121,7 +121,7 @@ impl Road {
         entry: &OpenEntry,
         allowed: Allowed,
         mut parts: Parts,
-    ) -> Result<Response<Incoming>, Refusal> {
+    ) -> Result<Response<AwsBody>, Refusal> {
         if self.sync == SyncWhen::BeforeCall {
             self.recorder.durable(entry).await?;
         }
@@ -172,7 +172,7 @@ impl Road {
     async fn release(
         &self,
         entry: OpenEntry,
-        reply: Response<Incoming>,
+        reply: Response<AwsBody>,
     ) -> Result<Response<RecordedBody>, Refusal> {
         if let Err(error) = self.recorder.durable(&entry).await {
             let refusal = Refusal::Withheld(error);

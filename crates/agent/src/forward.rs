@@ -13,7 +13,6 @@ use aws::{Endpoint, Service};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -24,7 +23,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::body::{RequestBody, UpstreamBody};
+use crate::body::{AwsBody, RequestBody, UpstreamBody};
 use crate::record::OpenEntry;
 use crate::server::Tracked;
 
@@ -97,23 +96,37 @@ impl Upstream {
         }
     }
 
-    /// Sends the request, and gives the head of the answer.
+    /// Sends the request, and gives the head of the answer; with its body, where that is small.
     pub(crate) async fn send(
         &self,
         entry: &OpenEntry,
         signed: Signed,
         body: RequestBody,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<AwsBody>, SendError> {
         let host = signed.uri().authority().map(ToString::to_string).unwrap_or_default();
         let request = Request::from_parts(signed.into_parts(), body.into_upstream());
-        let answer = self.client.request(request);
         tokio::select! {
-            answer = answer => answer.map_err(|error| match error.is_connect() {
-                true => SendError::Connect { host, source: Box::new(error) },
-                false => SendError::Interrupted { host, source: Box::new(error) },
-            }),
-            () = silence(entry) => Err(SendError::Silent { host }),
+            answer = self.exchange(&host, request) => answer,
+            () = silence(entry) => Err(SendError::Silent { host: host.clone() }),
         }
+    }
+
+    async fn exchange(
+        &self,
+        host: &str,
+        request: Request<UpstreamBody>,
+    ) -> Result<Response<AwsBody>, SendError> {
+        let host = || host.to_owned();
+        let reply =
+            self.client.request(request).await.map_err(|error| match error.is_connect() {
+                true => SendError::Connect { host: host(), source: Box::new(error) },
+                false => SendError::Interrupted { host: host(), source: Box::new(error) },
+            })?;
+        let (head, body) = reply.into_parts();
+        let body = AwsBody::take(&head.headers, body)
+            .await
+            .map_err(|error| SendError::Interrupted { host: host(), source: Box::new(error) })?;
+        Ok(Response::from_parts(head, body))
     }
 }
 

@@ -19,11 +19,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Response, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use crate::body::RequestBody;
+use crate::body::{AwsBody, RequestBody};
 use crate::refusal::Refusal;
 use crate::spool::{Spool, SpoolError};
 
@@ -231,14 +230,14 @@ impl Answer {
 
 /// AWS's answer on its way to the client. Its end closes the entry.
 pub(crate) struct RecordedBody {
-    inner: Incoming,
+    inner: AwsBody,
     bytes_out: u64,
     open: Option<(OpenEntry, Answer)>,
 }
 
 impl RecordedBody {
     /// Passes the answer on as it is, without the headers of the last hop.
-    pub(crate) fn wrap(entry: OpenEntry, reply: Response<Incoming>) -> Response<Self> {
+    pub(crate) fn wrap(entry: OpenEntry, reply: Response<AwsBody>) -> Response<Self> {
         let answer = Answer::of(&reply);
         let (mut parts, inner) = reply.into_parts();
         remove_hop_by_hop(&mut parts.headers);

@@ -27,6 +27,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// Entries that the Auth Service refused for good, a line of JSON each.
+const REFUSED: &str = "refused.jsonl";
 
 /// Where closed entries go.
 pub(crate) trait Sink: Send + Sync {
@@ -44,6 +46,14 @@ impl Sink for api::Client {
 pub(crate) async fn ship<S: Sink>(spool: Arc<Spool>, sink: S, stop: CancellationToken) {
     let shipper = Shipper { shared: Arc::clone(&spool.shared), spool, sink, stop };
     shipper.run().await;
+}
+
+/// What became of a batch.
+enum Sent {
+    Stored,
+    /// It will not be taken, however often it is sent.
+    Refused,
+    Stopped,
 }
 
 struct Shipper<S> {
@@ -112,12 +122,52 @@ impl<S: Sink> Shipper<S> {
         }
     }
 
-    /// Sends a batch, again and again; false if stopped meanwhile.
+    /// Sends a batch, again and again; false if stopped meanwhile. Of a batch that is refused for
+    /// what it says, the halves are sent by themselves, until the one bad entry is found: it is
+    /// set aside, and the others go on.
     async fn send(&self, lines: Bytes) -> bool {
+        let mut batches = vec![lines];
+        while let Some(lines) = batches.pop() {
+            match self.send_batch(lines.clone()).await {
+                Sent::Stored => {}
+                Sent::Stopped => return false,
+                Sent::Refused => match halves(&lines) {
+                    Some((first, second)) => batches.extend([second, first]),
+                    None if self.set_aside(lines).await => {}
+                    None => return false,
+                },
+            }
+        }
+        true
+    }
+
+    /// Keeps an entry that the Auth Service will never take, for people to look at.
+    async fn set_aside(&self, line: Bytes) -> bool {
+        let path = self.shared.settings.dir.join(REFUSED);
+        let shown = path.display().to_string();
+        let kept = tokio::task::spawn_blocking(move || append_synced(&path, &line)).await;
+        match kept {
+            Ok(Ok(())) => {
+                error!(file = %shown, "the Auth Service refused an audit entry for good; it is kept in a file");
+                true
+            }
+            Ok(Err(error)) => {
+                error!(file = %shown, %error, "could not keep a refused audit entry; trying again");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn send_batch(&self, lines: Bytes) -> Sent {
         let mut pause = FIRST_RETRY;
         loop {
             match self.sink.store(lines.clone()).await {
-                Ok(()) => return true,
+                Ok(()) => return Sent::Stored,
+                Err(ApiError::Refused { status: 400 | 422, message, .. }) => {
+                    debug!(%message, "the Auth Service refused a batch of audit entries");
+                    return Sent::Refused;
+                }
                 Err(error) if error.is_passing() => {
                     debug!(error = %Chain(&error), "the Auth Service did not take audit entries; trying again");
                 }
@@ -126,7 +176,8 @@ impl<S: Sink> Shipper<S> {
                 }
             }
             if timeout(pause, self.stop.cancelled()).await.is_ok() {
-                return self.sink.store(lines).await.is_ok();
+                let stored = self.sink.store(lines).await.is_ok();
+                return if stored { Sent::Stored } else { Sent::Stopped };
             }
             pause = (pause * 2).min(LAST_RETRY);
         }
@@ -202,6 +253,26 @@ impl<S: Sink> Shipper<S> {
         let is_gone = |shelf: &mut Shelf| numbers.contains(&shelf.segment.number());
         shelves.extract_if(.., is_gone).map(|shelf| shelf.segment).collect()
     }
+}
+
+/// Splits a batch between two lines, about in the middle; `None` for a single line.
+fn halves(lines: &Bytes) -> Option<(Bytes, Bytes)> {
+    let ends =
+        || lines.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let middle = lines.len() / 2;
+    let cut = ends().filter(|end| *end < lines.len()).min_by_key(|end| end.abs_diff(middle))?;
+    Some((lines.slice(..cut), lines.slice(cut..)))
+}
+
+fn append_synced(path: &std::path::Path, line: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.write_all(line)?;
+    if !line.ends_with(b"\n") {
+        file.write_all(b"\n")?;
+    }
+    file.sync_all()
 }
 
 /// Deletes what can be deleted, and tells of the first that could not: the next start tries again.

@@ -17,6 +17,10 @@ use super::{Shared, locked};
 /// How long closings may wait for their sync.
 const NAP: Duration = Duration::from_millis(50);
 
+/// From so many new records on there are others to come, and how long they are waited for.
+const CROWD: u64 = 8;
+const GATHER: Duration = Duration::from_micros(300);
+
 /// How long what could not be written waits for another try.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -134,7 +138,7 @@ impl Inside {
             let is_stopping = shared.is_stopping.load(Ordering::SeqCst);
             let is_wanted = shared.wanted.load(Ordering::SeqCst) > synced;
             if written > synced && (is_wanted || is_rested || is_stopping) {
-                self.sync(written);
+                self.sync(self.gathered(written, synced));
                 is_rested = false;
             } else if is_stopping && !self.has_late() {
                 return;
@@ -146,6 +150,16 @@ impl Inside {
             }
             self.write_late();
         }
+    }
+
+    /// Under load a short pause lets a group grow: fewer syncs, and more answers released at once.
+    /// A call that is alone never waits for it.
+    fn gathered(&self, written: u64, synced: u64) -> u64 {
+        if written - synced < CROWD {
+            return written;
+        }
+        thread::sleep(GATHER);
+        self.shared.written.load(Ordering::SeqCst)
     }
 
     /// Sleeps until woken; after some activity only for a nap, so that closings need not wake this thread.

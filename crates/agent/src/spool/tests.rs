@@ -333,6 +333,43 @@ async fn a_failed_sync_is_told_and_a_new_file_is_begun() {
     assert!(spool.durable(entry_2.opened()).await.is_err(), "once failed, always failed");
 }
 
+/// An Auth Service that refuses one entry for good.
+#[derive(Clone, Default)]
+struct Fussy {
+    auth: Auth,
+    dislikes: Arc<Mutex<Option<String>>>,
+}
+
+impl Sink for Fussy {
+    async fn store(&self, lines: Bytes) -> Result<(), ApiError> {
+        let text = String::from_utf8(lines.to_vec()).unwrap();
+        if self.dislikes.lock().unwrap().as_ref().is_some_and(|word| text.contains(word)) {
+            let message = "line 1 is not an event".to_owned();
+            return Err(ApiError::Refused { status: 400, message, hint: None });
+        }
+        self.auth.store(lines).await
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_refused_for_good_is_set_aside_and_holds_up_no_other() {
+    let dir = TempDir::new().unwrap();
+    let spool = open_in(dir.path());
+    for number in 1..=9 {
+        answer(entry(&spool, number).unwrap());
+    }
+    let fussy = Fussy::default();
+    *fussy.dislikes.lock().unwrap() = Some(uuid::Uuid::from_u128(5).to_string());
+    let stop = CancellationToken::new();
+    stop.cancel();
+    ship(Arc::clone(&spool), fussy.clone(), stop).await;
+    let taken: Vec<u128> = fussy.auth.outcomes().into_keys().collect();
+    assert_eq!(taken, [1, 2, 3, 4, 6, 7, 8, 9]);
+    let kept = std::fs::read_to_string(dir.path().join("spool/refused.jsonl")).unwrap();
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+    assert!(kept.contains(&uuid::Uuid::from_u128(5).to_string()), "{kept}");
+}
+
 #[test]
 fn two_processes_cannot_share_a_spool() {
     let dir = TempDir::new().unwrap();

@@ -140,7 +140,7 @@ fn status_is_the_block_of_the_original() {
                Roles:              access, aws-dynamodb-access\n  \
                Logins:             root\n  \
                Kubernetes:         disabled\n  \
-               Valid until:        {soon} [valid for 1m0s]\n  \
+               Valid until:        {soon} [valid for 2m0s]\n  \
                Extensions:         login-ip\n\
              \n"
         )
