@@ -12,7 +12,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -43,24 +43,25 @@ pub(crate) async fn start(
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let (probes, stop) = (Arc::clone(&probes), stop.clone());
-            connections.spawn(async move {
-                let service = service_fn(|request| {
-                    let reply = answer(&request, &probes);
-                    async move { Ok::<_, std::convert::Infallible>(reply) }
-                });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(Duration::from_secs(10))
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::select! {
-                    _ = connection => {}
-                    () = stop.cancelled() => {}
-                }
-            });
+            connections.spawn(serve(stream, Arc::clone(&probes), stop.clone()));
         }
     });
     Ok(())
+}
+
+async fn serve(stream: TcpStream, probes: Arc<Vec<Probe>>, stop: CancellationToken) {
+    let service = service_fn(|request| {
+        let reply = answer(&request, &probes);
+        async move { Ok::<_, std::convert::Infallible>(reply) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = connection => {}
+        () = stop.cancelled() => {}
+    }
 }
 
 fn answer(request: &Request<Incoming>, probes: &[Probe]) -> Response<Full<Bytes>> {

@@ -84,7 +84,7 @@ async fn run(plan: Plan) {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..plan.connections {
         let (plan, head) = (plan.clone(), Arc::clone(&head));
-        tasks.spawn(async move { client(&plan, &head, start).await });
+        tasks.spawn(async move { Box::pin(client(&plan, &head, start)).await });
     }
     let (mut latencies, mut failed, mut bytes) = (Vec::new(), 0_u64, 0_u64);
     while let Some(done) = tasks.join_next().await {
@@ -214,7 +214,7 @@ async fn exchange(
 ) -> Option<(u16, u64)> {
     stream.write_all(head).await.ok()?;
     let mut left = upload;
-    let zeros = [0; 128 * 1024];
+    let zeros = vec![0; if upload > 0 { 128 * 1024 } else { 0 }];
     while left > 0 {
         let part = left.min(zeros.len() as u64) as usize;
         stream.write_all(&zeros[..part]).await.ok()?;

@@ -21,7 +21,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 const PART: usize = 128 * 1024;
@@ -44,13 +44,16 @@ async fn main() {
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let acceptor = acceptor.clone();
-        tokio::spawn(async move {
-            let Ok(tls) = acceptor.accept(tcp).await else { return };
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(tls), service_fn(answer));
-            let _ = connection.await;
-        });
+        tokio::spawn(serve(tcp, acceptor));
     }
+}
+
+async fn serve(tcp: TcpStream, acceptor: TlsAcceptor) {
+    let Ok(tls) = acceptor.accept(tcp).await else { return };
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(tls), service_fn(answer));
+    // A client that goes away is its own affair.
+    let _ = connection.await;
 }
 
 async fn answer(

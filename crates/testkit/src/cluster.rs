@@ -1,7 +1,7 @@
 //! A whole cluster as a platform team runs it: Auth and Proxy in one process,
 //! an agent in another, the sandbox as AWS; `tctl` on the auth host.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -307,7 +307,7 @@ app_service:
     )
 }
 
-fn agent_yaml(folder: &Path, plan: &Plan, token: &PathBuf, proxy: &str) -> String {
+fn agent_yaml(folder: &Path, plan: &Plan, token: &Path, proxy: &str) -> String {
     format!(
         "version: v3
 teleport:

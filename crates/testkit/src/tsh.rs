@@ -119,6 +119,19 @@ impl Tsh {
         command
     }
 
+    /// A shell of this user with our programs and the AWS CLI on its path.
+    #[must_use]
+    pub fn shell(&self, script: &str) -> Command {
+        let programs = places::binary("tsh");
+        let mut command = clean("bash");
+        command.args(["-euo", "pipefail", "-c", script]);
+        command
+            .env("PATH", format!("{}:{}", programs.parent().unwrap().display(), path_with_aws()));
+        command.env("HOME", &self.home).current_dir(&self.home);
+        command.env("AWS_REGION", "us-east-1").env("AWS_DEFAULT_REGION", "us-east-1");
+        command
+    }
+
     /// Runs `tsh`.
     pub fn run(&self, arguments: &[&str]) -> Said {
         run(self.command(arguments), "")

@@ -6,7 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test"
+    clippy::too_many_lines,
+    reason = "a test that tells one story in one piece"
 )]
 
 use std::fs;
@@ -15,7 +16,7 @@ use testkit::cluster::{Cluster, PASSWORD, clean};
 use testkit::places;
 use testkit::process::{Said, run};
 use testkit::sandbox::ACCOUNT;
-use testkit::tsh::{Account, Tsh, path_with_aws};
+use testkit::tsh::{Account, Tsh};
 
 const PAGES: [&str; 5] = [
     "README.md",
@@ -57,16 +58,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 fn shell(tsh: &Tsh, script: &str, input: &str) -> Said {
-    let mut command = clean("bash");
-    let bin = places::binary("tsh");
-    let path = format!("{}:{}", bin.parent().unwrap().display(), path_with_aws());
-    command.args(["-euo", "pipefail", "-c", script]).env("PATH", path);
-    command
-        .env("HOME", tsh.home())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_DEFAULT_REGION", "us-east-1");
-    command.current_dir(tsh.home());
-    run(command, input)
+    run(tsh.shell(script), input)
 }
 
 #[test]

@@ -5,7 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test"
+    clippy::too_many_lines,
+    reason = "a test that tells one story in one piece"
 )]
 
 use std::collections::HashSet;

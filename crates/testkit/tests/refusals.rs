@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test"
+    clippy::too_many_lines,
+    reason = "a test that tells one story in one piece"
 )]
 
 use std::process::Command;

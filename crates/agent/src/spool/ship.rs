@@ -176,8 +176,7 @@ impl<S: Sink> Shipper<S> {
                 }
             }
             if timeout(pause, self.stop.cancelled()).await.is_ok() {
-                let stored = self.sink.store(lines).await.is_ok();
-                return if stored { Sent::Stored } else { Sent::Stopped };
+                return self.sink.store(lines).await.map_or(Sent::Stopped, |()| Sent::Stored);
             }
             pause = (pause * 2).min(LAST_RETRY);
         }
