@@ -197,8 +197,8 @@ fn a_configuration_with_a_mistake_is_refused_with_its_place() {
             "ssh_service.enabled is on, but this program has no such service",
         ),
         (
-            "version: v3\nauth_service: {enabled: off}\nproxy_service: {enabled: off}\napp_service:\n  enabled: on\n  apps:\n  - name: aws\n",
-            "proxy_server",
+            "version: v3\nauth_service: {enabled: off}\nproxy_service: {enabled: off}\napp_service:\n  enabled: on\n  apps:\n  - name: aws\n    uri: https://console.aws.amazon.com/\n",
+            "app_service needs teleport.proxy_server",
         ),
         (
             "version: v3\nteleport: {proxy_server: 'p:1'}\nauth_service: {enabled: off}\nproxy_service: {enabled: off}\napp_service:\n  enabled: on\n  apps:\n  - name: aws\n    uri: ''\n",
