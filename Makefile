@@ -27,6 +27,7 @@ lint:
 	cd sandbox && cargo fmt --all --check && cargo clippy --all-targets -- -D warnings
 
 deny:
+	cargo fetch --quiet
 	cargo deny --offline check bans licenses sources
 
 # Figures go to docs/performance.md by hand: they are ratios against a baseline of the same run.
