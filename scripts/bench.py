@@ -19,7 +19,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / os.environ.get("PROFILE", "release")
 SANDBOX = ROOT / "sandbox/target/release"
 ROLE = "arn:aws:iam::111122223333:role/ExampleTeleportDynamoDBRole"
 TICK = os.sysconf("SC_CLK_TCK")
