@@ -321,7 +321,7 @@ impl Client {
         body: &Q,
     ) -> Result<T, ApiError> {
         let bytes = serde_json::to_vec(body).map_err(|e| ApiError::Setup {
-            what: format!("could not write the body of {method} {path}"),
+            what: format!("could not write the body of {method} {}", routes::shown(path)),
             source: Some(e.into()),
         })?;
         self.exchange(method, path, "application/json", bytes.into()).await
@@ -334,7 +334,7 @@ impl Client {
         content_type: &'static str,
         body: Bytes,
     ) -> Result<T, ApiError> {
-        let what = format!("{method} {}", path.split('?').next().unwrap_or(path));
+        let what = format!("{method} {}", routes::shown(path));
         let place = self.place(&what);
         let content_type = (!content_type.is_empty()).then_some(content_type);
         let request = request(method, path, body, content_type)?;
@@ -424,9 +424,10 @@ fn request(
     if let Some(kind) = content_type {
         request = request.header(http::header::CONTENT_TYPE, kind);
     }
-    request
-        .body(Body::new(body))
-        .map_err(|e| ApiError::Setup { what: format!("bad path {path}"), source: Some(e.into()) })
+    request.body(Body::new(body)).map_err(|e| ApiError::Setup {
+        what: format!("bad path {}", routes::shown(path)),
+        source: Some(e.into()),
+    })
 }
 
 async fn within<T>(

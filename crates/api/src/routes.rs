@@ -68,6 +68,19 @@ pub fn fill_all(route: &str, values: &[&str]) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
+/// A path as errors and logs may show it: without a query, and without the names that are
+/// secrets (invites, join tokens).
+pub(crate) fn shown(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or(path);
+    if path.starts_with("/v1/invites/") {
+        INVITE
+    } else if path.starts_with("/v1/resources/token/") {
+        "/v1/resources/token/{name}"
+    } else {
+        path
+    }
+}
+
 pub(crate) fn encode(value: &str) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(value.len());
@@ -84,6 +97,14 @@ pub(crate) fn encode(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_in_paths_are_not_shown() {
+        assert_eq!(shown(&fill(INVITE, "s3cret")), "/v1/invites/{token}");
+        assert_eq!(shown(&fill_all(RESOURCE, &["token", "s3cret"])), "/v1/resources/token/{name}");
+        assert_eq!(shown("/v1/audit?user=alice"), "/v1/audit");
+        assert_eq!(shown(&fill_all(RESOURCE, &["role", "access"])), "/v1/resources/role/access");
+    }
 
     #[test]
     fn values_are_encoded_into_their_segment() {
