@@ -149,7 +149,9 @@ spec:
 YAML
 show tctl create -f "$work/aws-dynamodb-access.yaml"
 bold "\$ tctl users add alice --roles=access,aws-dynamodb-access"
-invite=$(tctl users add alice --roles=access,aws-dynamodb-access | tee /dev/stderr | grep -o 'https://[^ ]*/web/invite/[^ ]*')
+added=$(tctl users add alice --roles=access,aws-dynamodb-access)
+echo "$added"
+invite=$(grep -o 'https://[^ ]*/web/invite/[^ ]*' <<<"$added")
 password=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 printf '%s' "$password" >"$work/password"
 curl -sk --noproxy '*' --fail -o /dev/null -H "Origin: https://localhost:$web" \
