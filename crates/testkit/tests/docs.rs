@@ -159,3 +159,15 @@ fn the_configuration_files_of_the_docs_are_accepted() {
     let said = run(command, "");
     assert!(said.failed().contains("did you mean `web_listen_addr`?"), "{}", said.stderr);
 }
+
+#[test]
+fn the_demo_comes_to_its_end_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = clean(places::root().join("scripts/demo.sh"));
+    command.arg("--once").env("TMPDIR", folder.path()).env("CARGO_TARGET_DIR", places::target());
+    let said = run(command, "");
+    for part in ["\"TableNames\"", "dynamodb:PutItem on causeway-demo-", "The audit log is whole"] {
+        assert!(said.ok().contains(part), "no `{part}` in:\n{}\n{}", said.stdout, said.stderr);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "the working folder is removed");
+}
