@@ -294,7 +294,6 @@ def main():
         report(measure(bench, options.rounds, options.seconds, counts))
 
         print("\nwith dynoxide as upstream, 64 connections")
-        sandbox_port = int(bench.sandbox_url.rsplit(":", 1)[1])
         table = {"TableName": "orders", "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
                  "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"}
         bench.run(SANDBOX / "awslite", "dynamodb", "create-table", "--cli-input-json", json.dumps(table),
@@ -303,7 +302,6 @@ def main():
             results = [bench.load(("table", mode), connections=64, seconds=options.seconds) for _ in range(options.rounds)]
             middle = statistics.median(r["rate"] for r in results)
             print(f"  {mode:<12} {middle:8.0f} req/s, p50 {results[0]['p50_us'] / 1000:.2f} ms, failed {sum(r['failed'] for r in results)}")
-        del sandbox_port
 
         print(f"\n{options.bulk_mb} MB through S3, MB/s")
         size = options.bulk_mb * 1024 * 1024

@@ -168,11 +168,11 @@ fn hint(error: &JoinError) -> String {
 
 /// Up to a quarter less or more, so that many hosts do not knock at once.
 fn jittered(pause: Duration) -> Duration {
-    let random = uuid_byte();
+    let random = random_byte();
     pause.mul_f64(0.75 + f64::from(random) / 510.0)
 }
 
-fn uuid_byte() -> u8 {
+fn random_byte() -> u8 {
     let mut byte = [0];
     match aws_lc_rs::rand::fill(&mut byte) {
         Ok(()) => byte[0],

@@ -21,20 +21,7 @@ use testkit::tsh::Tsh;
 fn the_aws_cli_works_through_tsh_aws_the_https_proxy_and_the_endpoint_url() {
     let cluster = Cluster::start();
     let tsh = cluster.ready_tsh();
-    let _ = tsh
-        .aws(&[
-            "dynamodb",
-            "create-table",
-            "--table-name",
-            "by-cli",
-            "--attribute-definitions",
-            "AttributeName=pk,AttributeType=S",
-            "--key-schema",
-            "AttributeName=pk,KeyType=HASH",
-            "--billing-mode",
-            "PAY_PER_REQUEST",
-        ])
-        .ok();
+    create_table(&tsh, "by-cli");
     let item = r#"{"pk": {"S": "a --flag and spaces"}}"#;
     let _ = tsh.aws(&["dynamodb", "put-item", "--table-name", "by-cli", "--item", item]).ok();
     let proxy = tsh.proxy_aws(&[]);
@@ -113,7 +100,7 @@ fn boto3_works_against_moto_with_signature_checks_on() {
     assert!(said.ok().contains(&format!("assumed-role/{ROLE}/alice")), "{}", said.stdout);
 }
 
-fn fill_table(tsh: &Tsh, name: &str) {
+fn create_table(tsh: &Tsh, name: &str) {
     let _ = tsh
         .aws(&[
             "dynamodb",
@@ -128,6 +115,10 @@ fn fill_table(tsh: &Tsh, name: &str) {
             "PAY_PER_REQUEST",
         ])
         .ok();
+}
+
+fn fill_table(tsh: &Tsh, name: &str) {
+    create_table(tsh, name);
     let item = r#"{"pk": {"S": "shown-in-the-browser"}, "n": {"N": "42"}}"#;
     let _ = tsh.aws(&["dynamodb", "put-item", "--table-name", name, "--item", item]).ok();
 }
