@@ -55,10 +55,17 @@ impl LiveWeb {
         Ok(())
     }
 
-    fn choose(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
+    /// The first that names the host, exactly or by a wildcard for its last label.
+    #[must_use]
+    pub fn naming(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         let all = self.0.load();
-        let fitting = host.and_then(|host| all.iter().find(|named| named.names_host(host)));
-        fitting.or_else(|| all.first()).map(|named| named.certified.clone())
+        all.iter().find(|named| named.names_host(host)).map(|named| Arc::clone(&named.certified))
+    }
+
+    /// The first.
+    #[must_use]
+    pub fn first(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.load().first().map(|named| Arc::clone(&named.certified))
     }
 }
 
@@ -71,7 +78,21 @@ impl fmt::Debug for LiveWeb {
 
 impl ResolvesServerCert for LiveWeb {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name())
+        hello.server_name().and_then(|host| self.naming(host)).or_else(|| self.first())
+    }
+}
+
+impl WebPair {
+    /// The pair as TLS shows it, once certificate and key are found to belong together.
+    ///
+    /// # Errors
+    /// When they do not, or one of them cannot be read.
+    pub fn certified(&self) -> Result<Arc<CertifiedKey>, PairError> {
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes())
+            .map_err(|_| PairError::NoKey)?;
+        CertifiedKey::from_der(self.cert.chain(), key, &provider())
+            .map(Arc::new)
+            .map_err(PairError::Mismatch)
     }
 }
 
@@ -183,11 +204,7 @@ fn named(pairs: &[WebPair]) -> Result<Vec<Named>, TlsError> {
 }
 
 fn name(pair: &WebPair) -> Result<Named, PairError> {
-    let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes())
-        .map_err(|_| PairError::NoKey)?;
-    let certified =
-        CertifiedKey::from_der(pair.cert.chain(), key, &provider()).map_err(PairError::Mismatch)?;
-    Ok(Named { dns_names: pair.cert.facts()?.dns_names, certified: Arc::new(certified) })
+    Ok(Named { dns_names: pair.cert.facts()?.dns_names, certified: pair.certified()? })
 }
 
 fn web_roots(extra: &[CertPem]) -> Result<RootCertStore, TlsError> {
