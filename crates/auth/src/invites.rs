@@ -45,8 +45,8 @@ impl NewInvite {
         let token = Zeroizing::new(hex::encode(random::<16>()?));
         let hash = hashed(&token);
         let otp_secret = match cluster.config.second_factor {
-            SecondFactor::Off => None,
-            SecondFactor::Otp | SecondFactor::Optional => Some(otp::new_secret()?),
+            factor if factor.allows_otp() => Some(otp::new_secret()?),
+            _ => None,
         };
         let stored = StoredInvite { user, kind, expires, otp_secret };
         Ok(Self { token, hash, stored, life })
@@ -110,6 +110,7 @@ pub(crate) async fn show(cluster: &Cluster, token: &str) -> Result<Invite, Refus
         kind: invite.kind,
         expires: timestamp(invite.expires),
         otp,
+        webauthn: None,
         otp_optional: factor == SecondFactor::Optional,
     })
 }
@@ -164,7 +165,7 @@ fn enrolled(
     let code = code.filter(|code| !code.trim().is_empty());
     let (code, secret) = match (factor, code, &invite.otp_secret) {
         (SecondFactor::Off, _, _) | (SecondFactor::Optional, None, _) => return Ok(None),
-        (SecondFactor::Otp, None, _) => {
+        (_, None, _) => {
             let missing = Refusal::invalid("a one-time code is needed");
             return Err(missing
                 .hint("scan the QR code with an authenticator app and enter the code it shows"));

@@ -174,7 +174,7 @@ impl Attempt {
         }
         let is_needed = match factor {
             SecondFactor::Off => false,
-            SecondFactor::Otp => true,
+            SecondFactor::Otp | SecondFactor::Webauthn | SecondFactor::On => true,
             // Whoever enrolled one must show it.
             SecondFactor::Optional => credentials.otp.is_some(),
         };

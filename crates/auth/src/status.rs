@@ -23,6 +23,8 @@ pub(crate) fn ping(cluster: &Cluster) -> Ping {
         auth: PingAuth {
             kind: "local".to_owned(),
             second_factor: cluster.config.second_factor,
+            webauthn: None,
+            allow_local_auth: cluster.config.local_auth,
             default_session_ttl_seconds: cluster.config.default_session_ttl.as_secs(),
         },
         proxy: PingProxy { public_addr: cluster.proxy_addr(), tls_routing_enabled: true },

@@ -104,7 +104,8 @@ fn key_of(item: &Item) -> Option<Key> {
         Item::AppServer(server) => Key::AppServer(server.host_id.clone()),
         Item::AppSession(session) => Key::AppSession(session.id.clone()),
         Item::Lock(lock) => Key::Lock(lock.metadata.name.clone()),
-        Item::Trust(_) => return None,
+        Item::WebSession(session) => Key::WebSession(session.id.clone()),
+        Item::Trust(_) | Item::Preference(_) => return None,
     })
 }
 

@@ -101,6 +101,7 @@ async fn app_certificate(town: &Town) -> Credential {
         app: access::AppName::parse("aws").unwrap(),
         aws_role: None,
         public_key: key.public_pem(),
+        proof: None,
     };
     let reply = client.open_app_session(&request).await.unwrap();
     Credential::from_pem(&reply.certificate, key.secret_pem().expose()).unwrap()

@@ -16,6 +16,7 @@ async fn open(client: &Client, app: &str, role: Option<&str>) -> Result<AppSessi
         app: AppName::parse(app).unwrap(),
         aws_role: role.map(str::to_owned),
         public_key: KeyPair::generate().unwrap().public_pem(),
+        proof: None,
     };
     client.open_app_session(&request).await
 }

@@ -60,6 +60,8 @@ async fn the_full_list_comes_first_and_then_each_change_in_order() {
             Item::AppServer(_) => "server",
             Item::AppSession(_) => "session",
             Item::Lock(_) => "lock",
+            Item::Preference(_) => "preference",
+            Item::WebSession(_) => "web session",
             Item::Trust(trust) => {
                 assert_eq!(trust, &town.handle.trust());
                 "trust"

@@ -46,7 +46,7 @@ pub async fn open(
     (app, aws_role): (&AppName, Option<String>),
 ) -> Result<SavedSession, Failure> {
     let public_key = login.credential.key().public_pem();
-    let request = AppSessionRequest { app: app.clone(), aws_role, public_key };
+    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof: None };
     let reply = client.open_app_session(&request).await?;
     context.home.save_app(&login.profile, app, &reply.certificate).map_err(profile_failure)?;
     saved(context, login, app)?

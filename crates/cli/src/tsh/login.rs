@@ -149,7 +149,9 @@ fn ask(
     let password = prompt::secret(&format!("Enter password for Teleport user {user}:"), output)?;
     let otp = match ping.auth.second_factor {
         SecondFactor::Off => None,
-        SecondFactor::Otp => Some(prompt::visible("Enter your OTP token:", output)?),
+        SecondFactor::Otp | SecondFactor::Webauthn | SecondFactor::On => {
+            Some(prompt::visible("Enter your OTP token:", output)?)
+        }
         SecondFactor::Optional => {
             let question = "Enter your OTP token (empty if you have none):";
             prompt::visible(question, output).ok().filter(|code| !code.is_empty())
@@ -162,6 +164,7 @@ fn ask(
         public_key: key.public_pem(),
         ttl_seconds: context.global.ttl.map(|minutes| minutes.saturating_mul(60)),
         remote_addr: None,
+        user_agent: None,
     })
 }
 

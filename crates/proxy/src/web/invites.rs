@@ -176,7 +176,12 @@ fn check(invite: &Invite, filled: &Filled) -> Result<InviteAcceptance, Mistakes>
     if !mistakes.is_none() {
         return Err(mistakes);
     }
-    Ok(InviteAcceptance { password: filled.password.clone(), otp })
+    Ok(InviteAcceptance {
+        password: filled.password.clone(),
+        otp,
+        webauthn: None,
+        remote_addr: None,
+    })
 }
 
 fn code_of(invite: &Invite, typed: &str) -> Result<Option<String>, String> {

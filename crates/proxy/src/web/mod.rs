@@ -73,6 +73,8 @@ impl Web {
             .route(api::routes::WEB_PING, get(ping::ping))
             .route("/webapi/find", get(ping::ping))
             .route(api::routes::WEB_LOGIN, post(api_routes::login))
+            .route(api::routes::WEB_LOGIN_CHALLENGES, post(api_routes::begin_login))
+            .route(api::routes::WEB_LOGIN_CODE, post(api_routes::login_by_browser))
             .route(api::routes::WEB_JOIN, post(api_routes::join))
             .route("/web", get(invites::landing))
             .route(api::routes::WEB_INVITE, get(invites::show).post(invites::accept))

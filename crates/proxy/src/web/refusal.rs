@@ -37,12 +37,13 @@ pub(crate) struct Refusal {
     status: StatusCode,
     message: String,
     hint: Option<String>,
+    code: Option<String>,
     wait: Option<Duration>,
 }
 
 impl Refusal {
     pub(crate) fn new(kind: Kind, status: StatusCode, message: impl Into<String>) -> Self {
-        Self { kind, status, message: message.into(), hint: None, wait: None }
+        Self { kind, status, message: message.into(), hint: None, code: None, wait: None }
     }
 
     #[must_use]
@@ -70,12 +71,12 @@ impl Refusal {
     /// What the Auth Service said, or that it could not be asked. The log gets
     /// the cause without the path, for a path may hold a token.
     pub(crate) fn of_auth(kind: Kind, error: &ApiError) -> Self {
-        if let ApiError::Refused { status, message, hint } = error
+        if let ApiError::Refused { status, message, hint, code } = error
             && let Ok(status) = StatusCode::from_u16(*status)
             && status.is_client_error()
         {
             let refusal = Self::new(kind, status, message.clone());
-            return Self { hint: hint.clone(), ..refusal };
+            return Self { hint: hint.clone(), code: code.clone(), ..refusal };
         }
         warn!(cause = cause(error), "could not ask the Auth Service");
         Self::new(
@@ -107,7 +108,8 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = match self.kind {
             Kind::Api => {
-                (self.status, Json(ErrorBody::new(self.message, self.hint))).into_response()
+                let body = ErrorBody::new(self.message, self.hint).with_code(self.code.as_deref());
+                (self.status, Json(body)).into_response()
             }
             Kind::Page => pages::refusal(self.status, &self.message, self.hint.as_deref()),
         };
