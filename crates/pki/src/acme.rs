@@ -9,10 +9,14 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::authority::server_names;
 use crate::moment::{self, DAY};
-use crate::{Clock, IssueError, KeyPair, SecretPem, TlsError, provider};
+use crate::tls::PairError;
+use crate::{
+    CertError, CertPem, Clock, IssueError, KeyPair, SecretPem, TlsError, WebPair, provider,
+};
 
 /// The protocol by which a CA asks (RFC 8737, section 6.2). It must be offered alone.
 pub const ALPN_ACME: &[u8] = b"acme-tls/1";
@@ -44,18 +48,28 @@ pub fn signing_request(name: &str) -> Result<SigningRequest, IssueError> {
     Ok(SigningRequest { der: request.der().to_vec(), key: key.secret_pem() })
 }
 
-/// TLS settings that answer a CA's question about `name`: a certificate for that name alone, signed
-/// by itself, with the digest of the key authorization in its critical extension. It is good for
-/// nothing else: [`ALPN_ACME`] is the only protocol spoken, and no data follows the handshake.
+/// What answers a CA's question about `name`: a certificate for that name alone, signed by itself,
+/// with the digest of the key authorization in its critical extension.
 ///
 /// # Errors
 /// When the name is no host name.
-pub fn challenge_server(
-    name: &str,
-    digest: &[u8; 32],
-    clock: &Clock,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let certified = answer(name, digest, clock.now()).map_err(TlsError::Answer)?;
+pub fn answer(name: &str, digest: &[u8; 32], now: SystemTime) -> Result<WebPair, IssueError> {
+    let key = KeyPair::generate()?;
+    let mut params = moment::params(now, now + Duration::from_secs(DAY))?;
+    params.subject_alt_names = server_names(&[name.to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let cert = params.self_signed(&key).map_err(IssueError::Build)?;
+    Ok(WebPair { cert: CertPem::from_der(cert.der())?, key: key.secret_pem() })
+}
+
+/// TLS settings that give the answer, and are good for nothing else: [`ALPN_ACME`] is the only
+/// protocol spoken.
+///
+/// # Errors
+/// When certificate and key do not belong together.
+pub fn answering_server(answer: &WebPair, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
+    let certified = certified(answer).map_err(|source| TlsError::BadPair { number: 1, source })?;
     let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock.clone()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Settings)?
@@ -66,14 +80,17 @@ pub fn challenge_server(
     Ok(Arc::new(config))
 }
 
-fn answer(name: &str, digest: &[u8; 32], now: SystemTime) -> Result<Arc<CertifiedKey>, IssueError> {
-    let key = KeyPair::generate()?;
-    let mut params = moment::params(now, now + Duration::from_secs(DAY))?;
-    params.subject_alt_names = server_names(&[name.to_owned()])?;
-    params.distinguished_name = DistinguishedName::new();
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
-    let cert = params.self_signed(&key).map_err(IssueError::Build)?;
-    Ok(Arc::new(CertifiedKey::new(vec![cert.der().clone()], Arc::new(key))))
+/// The TLS library's own check reads the certificate and refuses the critical extension in it.
+fn certified(answer: &WebPair) -> Result<Arc<CertifiedKey>, PairError> {
+    let key = KeyPair::from_pem(answer.key.expose()).map_err(|_| PairError::NoKey)?;
+    let (_, leaf) =
+        X509Certificate::from_der(answer.cert.leaf()).map_err(|_| CertError::NotX509)?;
+    if leaf.public_key().raw != key.public().as_der() {
+        return Err(PairError::Mismatch(rustls::Error::InconsistentKeys(
+            rustls::InconsistentKeys::KeyMismatch,
+        )));
+    }
+    Ok(Arc::new(CertifiedKey::new(answer.cert.chain(), Arc::new(key))))
 }
 
 #[derive(Debug)]
@@ -87,8 +104,6 @@ impl ResolvesServerCert for Answer {
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::prelude::{FromDer as _, X509Certificate};
-
     use super::*;
 
     const NAME: &str = "grafana.proxy.example.com";
@@ -117,8 +132,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_what_rfc_8737_asks_for() {
-        let certified = answer(NAME, &[7; 32], now()).unwrap();
-        let (_, cert) = X509Certificate::from_der(&certified.cert[0]).unwrap();
+        let answer = answer(NAME, &[7; 32], now()).unwrap();
+        let (_, cert) = X509Certificate::from_der(answer.cert.leaf()).unwrap();
         let names = cert.subject_alternative_name().unwrap().unwrap();
         assert_eq!(names.value.general_names.len(), 1, "that name alone");
         let identifier = cert
@@ -128,11 +143,14 @@ mod tests {
             .unwrap();
         assert!(identifier.critical);
         assert_eq!(identifier.value, [&[4, 32][..], &[7; 32]].concat(), "an OCTET STRING");
+        let config = answering_server(&answer, &Clock::new(now)).unwrap();
+        assert_eq!(config.alpn_protocols, [ALPN_ACME.to_vec()], "no other protocol");
     }
 
     #[test]
-    fn only_the_asking_protocol_is_spoken() {
-        let config = challenge_server(NAME, &[7; 32], &Clock::new(now)).unwrap();
-        assert_eq!(config.alpn_protocols, [ALPN_ACME.to_vec()]);
+    fn an_answer_with_the_key_of_another_is_refused() {
+        let mut mixed = answer(NAME, &[7; 32], now()).unwrap();
+        mixed.key = answer(NAME, &[7; 32], now()).unwrap().key;
+        answering_server(&mixed, &Clock::new(now)).unwrap_err();
     }
 }

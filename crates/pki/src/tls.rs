@@ -103,9 +103,6 @@ pub enum TlsError {
     /// The TLS library refused the settings.
     #[error("the TLS settings do not fit together")]
     Settings(#[source] rustls::Error),
-    /// The certificate that answers a CA's question could not be made.
-    #[error("cannot make the certificate that answers the CA")]
-    Answer(#[source] crate::IssueError),
 }
 
 /// Why a certificate and a key cannot be shown.
