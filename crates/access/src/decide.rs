@@ -107,7 +107,19 @@ fn check_call(
     request: &AccessRequest<'_>,
     policy: &Policy,
 ) -> Result<Grant, DenialReason> {
-    let (app, now) = (request.app, request.now);
+    let grant = check_role(identity, (request.app, request.now), policy)?;
+    if request.call.hands_out_keys() {
+        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
+    }
+    Ok(grant)
+}
+
+/// Whether the certificate's AWS role may be used through the app now, whatever for.
+pub(crate) fn check_role(
+    identity: &Identity,
+    (app, now): (&App, SystemTime),
+    policy: &Policy,
+) -> Result<Grant, DenialReason> {
     let claims = standing::certificate(identity, now, policy)?;
     let (certificate, session) = live_session(claims, app, now, policy)?;
     let aws_role = certified_role(certificate, app)?;
@@ -116,9 +128,6 @@ fn check_call(
     let mfa = if claims.mfa { Intent::OpenWithMfa } else { Intent::Open };
     check_allowed(&standing, &AppUse { app, aws_role: Some(aws_role), intent: mfa }, policy)?;
     check_certified(claims, aws_role)?;
-    if request.call.hands_out_keys() {
-        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
-    }
     Ok(Grant {
         user: claims.user.clone(),
         cluster: claims.cluster.clone(),
@@ -131,7 +140,7 @@ fn check_call(
 }
 
 /// The certificate's app session, which must be live and be this user's, for this app and role.
-fn live_session<'a>(
+pub(crate) fn live_session<'a>(
     claims: &'a Claims,
     app: &App,
     now: SystemTime,
@@ -159,7 +168,10 @@ fn live_session<'a>(
 }
 
 /// The AWS role of the certificate, which must suit the app.
-fn certified_role<'a>(certificate: &'a AppClaims, app: &App) -> Result<&'a RoleArn, DenialReason> {
+pub(crate) fn certified_role<'a>(
+    certificate: &'a AppClaims,
+    app: &App,
+) -> Result<&'a RoleArn, DenialReason> {
     if !app.is_aws() {
         return Err(DenialReason::NotAnAwsApp);
     }
@@ -177,7 +189,7 @@ fn check_account(app: &App, aws_role: &RoleArn) -> Result<(), DenialReason> {
     }
 }
 
-fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReason> {
+pub(crate) fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReason> {
     if claims.allowed_aws_roles.iter().any(|allowed| allowed == aws_role.as_str()) {
         return Ok(());
     }
@@ -185,7 +197,7 @@ fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReas
 }
 
 /// Deny rules of every role that the user has now.
-fn check_denied(
+pub(crate) fn check_denied(
     standing: &Standing<'_>,
     app: &App,
     aws_role: Option<&RoleArn>,
@@ -222,14 +234,14 @@ fn check_denied_by(
 
 /// What is wanted of an app.
 #[derive(Clone, Copy)]
-struct AppUse<'a> {
-    app: &'a App,
-    aws_role: Option<&'a RoleArn>,
-    intent: Intent,
+pub(crate) struct AppUse<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) aws_role: Option<&'a RoleArn>,
+    pub(crate) intent: Intent,
 }
 
 /// Allow rules: one role must allow the app and, where one is wanted, the AWS role.
-fn check_allowed(
+pub(crate) fn check_allowed(
     standing: &Standing<'_>,
     wanted: &AppUse<'_>,
     policy: &Policy,

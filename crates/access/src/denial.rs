@@ -6,11 +6,12 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws::RoleArn;
+use aws::{Partition, RoleArn};
 use thiserror::Error;
 
 use crate::moment::rfc3339_text;
 use crate::names::{AppName, ClusterName, RoleName};
+use crate::resource::AppTraffic;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -128,6 +129,9 @@ codes! {
     SessionOfAnotherApp => "session-of-another-app",
     SessionOfAnotherRole => "session-of-another-role",
     NotAnAwsApp => "not-an-aws-app",
+    OtherTraffic => "other-traffic",
+    NoConsole => "no-console",
+    OtherPartition => "other-partition",
     NoAwsRole => "no-aws-role",
     Locked => "locked",
     LocksOutOfDate => "locks-out-of-date",
@@ -202,6 +206,26 @@ pub enum DenialReason {
     /// The app is not AWS.
     #[error("the app is not an AWS app")]
     NotAnAwsApp,
+    /// The app is of another kind than the connection.
+    #[error("the app is {}", .app.words())]
+    OtherTraffic {
+        /// What the app is.
+        app: AppTraffic,
+    },
+    /// The partition has no console that browsers can be sent to.
+    #[error("partition `{partition}` has no public console")]
+    NoConsole {
+        /// The partition.
+        partition: Partition,
+    },
+    /// The app's console is of another partition than the role.
+    #[error("the app is the console of partition `{console}`, the AWS role is of `{role}`")]
+    OtherPartition {
+        /// The app's.
+        console: Partition,
+        /// The role's.
+        role: Partition,
+    },
     /// The certificate carries no AWS role.
     #[error("the certificate carries no AWS role")]
     NoAwsRole,
@@ -354,6 +378,9 @@ impl DenialReason {
                 "log in again with tsh login; if that does not help, ask an administrator for the role"
             }
             Self::NotAnAwsApp => "ask an administrator to check the app's uri or cloud",
+            Self::OtherTraffic { .. } => "use tsh aws for AWS apps, and tsh proxy app for others",
+            Self::NoConsole { .. } => "use tsh aws instead",
+            Self::OtherPartition { .. } => "choose a role of the app's own partition",
             Self::Locked { .. } => "ask an administrator to remove the lock",
             Self::LocksOutOfDate => {
                 "try again shortly; an administrator can see whether the agent reaches the cluster"
@@ -363,7 +390,8 @@ impl DenialReason {
             }
             Self::DeniedByLabels { .. }
             | Self::DeniedByExpression { .. }
-            | Self::DeniedByArn { .. } => {
+            | Self::DeniedByArn { .. }
+            | Self::DeniedByRule { .. } => {
                 "ask an administrator to change that role or to take it from the user"
             }
             Self::DenyRuleBroken { .. } => "ask an administrator to correct that role",
@@ -389,9 +417,6 @@ impl DenialReason {
                 "use the AWS role of the app session directly; for another role ask for it in aws_role_arns"
             }
             Self::NoRuleAllows { .. } => "ask an administrator for a role with such a rule",
-            Self::DeniedByRule { .. } => {
-                "ask an administrator to change that role or to take it from the user"
-            }
             Self::HostNotEntitled { .. } => "join the host with the system role that it needs",
         }
     }

@@ -39,7 +39,8 @@ pub(crate) enum NoRoad {
 /// Decides.
 pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
     let offers = |name: &[u8]| hello.alpn.iter().any(|offer| offer == name);
-    if [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_APP].into_iter().any(offers) {
+    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL].into_iter().chain(wire::APP_PROTOCOLS);
+    if private.into_iter().any(offers) {
         return match hello.alpn.as_slice() {
             [one] if one == wire::ALPN_AUTH => Ok(Road::Auth),
             [one] if one == wire::ALPN_TUNNEL => Ok(Road::Tunnel),
@@ -85,6 +86,13 @@ mod tests {
             (&["causeway-tunnel"], "proxy.causeway.internal", Ok(Road::Tunnel)),
             (&["causeway-tunnel"], "", Ok(Road::Tunnel)),
             (&["causeway-app"], &app, session()),
+            (&["causeway-app-http1"], &app, session()),
+            (&["causeway-app-tcp"], &app, session()),
+            (&["causeway-app-console"], &app, session()),
+            (&["causeway-app-tcp"], "", Err(NoRoad::ServerName)),
+            (&["causeway-app-console", "causeway-app"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-app-http1", "http/1.1"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-app-other"], &app, Err(NoRoad::Protocol)),
             (&["causeway-app"], "", Err(NoRoad::ServerName)),
             (&["causeway-app"], "proxy.example.com", Err(NoRoad::ServerName)),
             (&["causeway-app"], "app.causeway.internal", Err(NoRoad::ServerName)),
@@ -114,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_a_private_protocol_alone_leaves_the_web(
-            alpn in proptest::collection::vec("(h2|http/1.1|causeway-(auth|tunnel|app)|[a-z]{1,8})", 0..4),
+            alpn in proptest::collection::vec("(h2|http/1.1|causeway-(auth|tunnel|app(-http1|-tcp|-console)?)|[a-z]{1,8})", 0..4),
             name in "([a-z0-9.]{0,20}|[0-9a-f]{32}\\.app\\.causeway\\.internal)",
         ) {
             let offers: Vec<&str> = alpn.iter().map(String::as_str).collect();
@@ -122,12 +130,16 @@ mod tests {
                 Ok(Road::Auth) => prop_assert_eq!(offers, ["causeway-auth"]),
                 Ok(Road::Tunnel) => prop_assert_eq!(offers, ["causeway-tunnel"]),
                 Ok(Road::App(id)) => {
-                    prop_assert_eq!(offers, ["causeway-app"]);
+                    prop_assert_eq!(offers.len(), 1);
+                    prop_assert!(wire::APP_PROTOCOLS.contains(&offers[0].as_bytes()));
                     prop_assert_eq!(wire::app_server_name(&id), name);
                 }
                 Ok(Road::Web) => {
-                    let private = ["causeway-auth", "causeway-tunnel", "causeway-app"];
-                    prop_assert!(!offers.iter().any(|offer| private.contains(offer)));
+                    let is_private = |offer: &&str| {
+                        ["causeway-auth", "causeway-tunnel"].contains(offer)
+                            || offer.starts_with("causeway-app")
+                    };
+                    prop_assert!(!offers.iter().any(is_private));
                 }
                 Err(_) => {}
             }
