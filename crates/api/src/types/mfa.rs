@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::invites::OtpEnrolment;
 use super::login::Password;
+use super::web_sessions::WebSessionId;
 
 /// What a device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -156,4 +157,7 @@ pub struct PasswordChange {
     /// Needed of whoever has a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<MfaProof>,
+    /// The caller's web session that goes on; all others of the caller end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_session: Option<WebSessionId>,
 }

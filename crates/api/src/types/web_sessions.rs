@@ -130,6 +130,10 @@ pub struct WebSession {
     pub expires: Timestamp,
     /// When it was last used, to the minute.
     pub last_seen: Timestamp,
+    /// After so long without use it ends. Proxies say that it is used at least three times in
+    /// that time, and no more often than once a minute unless they must.
+    #[serde(default)]
+    pub idle_timeout_seconds: u64,
     /// The browser's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_addr: Option<String>,
