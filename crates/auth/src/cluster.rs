@@ -46,6 +46,8 @@ pub(crate) struct Cluster {
     pub(crate) stopping: CancellationToken,
     /// Places for watchers.
     pub(crate) watchers: Arc<Semaphore>,
+    /// Places for those who wait for the audit log to grow.
+    pub(crate) followers: Semaphore,
     /// The public address of the proxy that was heard of last.
     proxy_heard_of: ArcSwapOption<String>,
     /// How many failures of strangers the audit log takes in.
@@ -53,6 +55,8 @@ pub(crate) struct Cluster {
     clock: Clock,
 }
 
+/// How many may wait for the audit log to grow.
+const FOLLOWERS: usize = 128;
 /// Failures of strangers that are recorded in a burst, and then one in so long.
 const FAILURE_BURST: u32 = 120;
 const FAILURE_EVERY: Duration = Duration::from_secs(1);
@@ -79,6 +83,7 @@ impl Cluster {
             host_id,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            followers: Semaphore::new(FOLLOWERS),
             proxy_heard_of: ArcSwapOption::empty(),
             failures: Throttle::new(FAILURE_BURST, FAILURE_EVERY),
             clock,

@@ -52,6 +52,8 @@ pub(crate) fn router(cluster: Arc<Cluster>) -> Router {
         .route(routes::RESOURCES_OF_KIND, get(resources::list))
         .route(routes::RESOURCE, get(resources::get).delete(resources::delete))
         .route(routes::AUDIT, get(audit::search).post(audit::store))
+        .route(routes::AUDIT_PAGE, get(audit::page))
+        .route(routes::AUDIT_ENTRY, get(audit::entry))
         .route(routes::AUDIT_VERIFY, get(audit::verify))
         .fallback(no_such_door)
         .method_not_allowed_fallback(no_such_door)

@@ -7,6 +7,8 @@
 //! all. No rule is decided here.
 
 mod audit;
+mod audit_index;
+mod audit_search;
 mod authorities;
 mod credentials;
 mod invites;
@@ -15,6 +17,7 @@ mod resources;
 mod schema;
 mod servers;
 mod sessions;
+mod terms;
 mod time;
 mod tx;
 mod writer;
@@ -32,6 +35,7 @@ use crate::refusal::Refusal;
 use crate::watch::Hub;
 
 pub(crate) use audit::{Prepared, Stored};
+pub(crate) use audit_search::Bounds;
 pub(crate) use authorities::StoredAuthority;
 pub(crate) use credentials::{Credentials, OtpDevice};
 pub(crate) use invites::StoredInvite;
@@ -103,6 +107,7 @@ impl Store {
         private_file(&path)?;
         let mut connection = connect(&path, Access::Write)?;
         schema::migrate(&mut connection)?;
+        audit_index::catch_up(&mut connection)?;
         let readers = Readers::open(&path)?;
         let writer = Writer::start(connection, hub)?;
         Ok(Self { writer, readers, path, lock: Mutex::new(Some(lock)) })
@@ -124,6 +129,11 @@ impl Store {
         F: FnOnce(&Reader<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         self.readers.read(act).await
+    }
+
+    /// Tells of the number of the newest entry of the log whenever it grows.
+    pub(crate) fn audit_heads(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.writer.heads()
     }
 
     /// Whether reading and writing work.

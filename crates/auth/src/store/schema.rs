@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from the version of its place (0, 1, …) to the next.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES];
 
 /// Times are milliseconds since 1970. `body` is JSON. Audit rows cannot be changed or
 /// removed by this program: triggers refuse, whatever the statement says.
@@ -51,6 +51,44 @@ CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
 CREATE TRIGGER audit_is_in_order BEFORE INSERT ON audit
     WHEN NEW.seq <> COALESCE((SELECT MAX(seq) FROM audit), 0) + 1
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+";
+
+/// The index over the log (made from the log at the next opening; see `audit_index`), words to search
+/// resources by, and the shelves of web certificates and of keys that sign apps' tokens.
+const INDEX_AND_SHELVES: &str = "
+CREATE VIRTUAL TABLE audit_terms USING fts5 (
+    terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
+);
+CREATE TABLE audit_minutes (
+    at INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ok INTEGER NOT NULL, denied INTEGER NOT NULL, failed INTEGER NOT NULL
+);
+CREATE TABLE audit_hours (
+    at INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ok INTEGER NOT NULL, denied INTEGER NOT NULL, failed INTEGER NOT NULL
+);
+CREATE TABLE audit_indexed (seq INTEGER NOT NULL);
+INSERT INTO audit_indexed (seq) VALUES (0);
+DROP INDEX audit_time;
+DROP INDEX audit_user;
+DROP INDEX audit_session;
+ALTER TABLE resources ADD COLUMN words TEXT;
+CREATE INDEX resources_words ON resources (kind, name, words);
+CREATE TABLE web_certificates (
+    name TEXT PRIMARY KEY, certificate TEXT NOT NULL, key TEXT NOT NULL, not_after INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE web_leases (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE acme_accounts (
+    directory TEXT PRIMARY KEY, credentials TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE acme_answers (
+    name TEXT PRIMARY KEY, certificate TEXT NOT NULL, key TEXT NOT NULL, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL
+) WITHOUT ROWID;
 ";
 
 /// Brings the file to the newest version.
