@@ -332,7 +332,7 @@ fn web(fields: RequestFields) -> RequestFields {
 
 fn samples() -> Vec<Event> {
     let time = UNIX_EPOCH + Duration::from_millis(1_795_334_400_120);
-    let all = users().into_iter().chain(resources()).chain(requests());
+    let all = users().into_iter().chain(resources()).chain(requests()).chain(web_sessions());
     all.zip(1..)
         .map(|(what, n)| Event::new(Uuid::from_u128(n), time, "example.com", what))
         .collect()

@@ -19,12 +19,12 @@ pub enum MfaKind {
 }
 
 impl MfaKind {
-    /// As `tsh mfa ls` writes it.
+    /// As `tsh mfa ls` and the audit log write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Totp => "TOTP",
-            Self::Webauthn => "WebAuthn",
+            Self::Webauthn => "WEBAUTHN",
         }
     }
 }
