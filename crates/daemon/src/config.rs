@@ -3,6 +3,8 @@
 //! A problem names file, line and key. Command-line values replace those of
 //! the file before anything is checked.
 
+mod certificates;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -412,16 +414,15 @@ impl Reader<'_> {
         let web_listen_addr = listen.unwrap_or_else(|| format!("0.0.0.0:{PROXY_PORT}"));
         let port =
             split_port(&web_listen_addr).1.and_then(|p| p.parse().ok()).unwrap_or(PROXY_PORT);
-        let public = proxy.public_addr.map(|list| list.value.into_vec()).unwrap_or_default();
-        let https_keypairs = proxy.https_keypairs.into_iter();
+        let public = proxy.public_addr.clone().map(|list| list.value.into_vec());
+        let public = public.unwrap_or_default();
+        let public_addr = public.first().map(|address| with_port(address, port));
         Ok(ProxySettings {
             web_listen_addr,
-            public_addr: public.first().map(|address| with_port(address, port)),
-            https_keypairs: https_keypairs
-                .map(|pair| {
-                    (PathBuf::from(pair.cert_file.value), PathBuf::from(pair.key_file.value))
-                })
-                .collect(),
+            https_keypairs_reload: self.reload(&proxy)?,
+            acme: self.acme(&proxy.acme, public_addr.as_deref())?,
+            https_keypairs: Self::https_keypairs(proxy.https_keypairs),
+            public_addr,
             max_connections,
         })
     }

@@ -100,8 +100,21 @@ pub struct ProxySettings {
     pub public_addr: Option<String>,
     /// Certificate and key files of the web port.
     pub https_keypairs: Vec<(PathBuf, PathBuf)>,
+    /// How often those files are looked at; `None`: only at the start.
+    pub https_keypairs_reload: Option<Duration>,
+    /// Certificates by ACME.
+    pub acme: Option<AcmeSettings>,
     /// Most connections at once.
     pub max_connections: u32,
+}
+
+/// Certificates by ACME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// URL of the certificate authority's directory.
+    pub directory: String,
+    /// Whom the authority writes to.
+    pub email: Option<String>,
 }
 
 /// The Application Service's part.

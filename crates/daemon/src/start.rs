@@ -424,14 +424,21 @@ fn proxy_config(
 }
 
 fn web_certificate(proxy: &ProxySettings, data_dir: &Path) -> WebCertificate {
-    if proxy.https_keypairs.is_empty() {
-        return WebCertificate::SelfSigned { data_dir: data_dir.to_owned() };
-    }
     let pairs = proxy.https_keypairs.iter().map(|(cert_file, key_file)| WebKeyPair {
         key_file: key_file.clone(),
         cert_file: cert_file.clone(),
     });
-    WebCertificate::Files(pairs.collect())
+    let acme = proxy.acme.as_ref().map(|acme| proxy::AcmeSettings {
+        directory: acme.directory.clone(),
+        email: acme.email.clone(),
+        timing: proxy::AcmeTiming::default(),
+    });
+    WebCertificate {
+        files: pairs.collect(),
+        reload: proxy.https_keypairs_reload,
+        acme,
+        data_dir: data_dir.to_owned(),
+    }
 }
 
 fn agent_config(

@@ -128,10 +128,21 @@ pub(crate) struct Proxy {
     pub(crate) web_listen_addr: Option<Spanned<String>>,
     pub(crate) public_addr: Option<Spanned<OneOrMany>>,
     pub(crate) https_keypairs: Vec<KeyPair>,
+    pub(crate) https_keypairs_reload_interval: Option<Spanned<String>>,
+    pub(crate) acme: Acme,
     /// Accepted for compatibility: everything is served on the web address.
     pub(crate) listen_addr: Option<String>,
     /// Accepted for compatibility: everything is served on the web address.
     pub(crate) tunnel_listen_addr: Option<String>,
+}
+
+/// Certificates by ACME.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Acme {
+    pub(crate) enabled: Option<Spanned<bool>>,
+    pub(crate) email: Option<Spanned<String>>,
+    pub(crate) uri: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

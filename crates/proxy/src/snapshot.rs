@@ -113,6 +113,12 @@ impl Snapshot {
         policy.with_user(UserNow::clone(user)).with_preference(self.preference.clone())
     }
 
+    /// Whether an agent announces an app whose public host is `host`.
+    pub(crate) fn serves_host(&self, host: &str, proxy_host: &str) -> bool {
+        let mut apps = self.servers.values().flat_map(|server| &server.apps);
+        apps.any(|app| app.public_addr(proxy_host).eq_ignore_ascii_case(host))
+    }
+
     /// Applies one change.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
@@ -233,7 +239,7 @@ impl Snapshots {
         *self.connected.borrow()
     }
 
-    fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
         let (sessions, agents) = (snapshot.sessions.len(), snapshot.servers.len());
         self.newest.send_replace(Arc::new(snapshot));
         if self.connected.send_replace(Connected::Now) != Connected::Now {
