@@ -4,10 +4,12 @@
 //! account, roles, deny rules, allow rules, forbidden calls. Deny is greedy: labels, expression
 //! or ARN, each by itself, refuse. Allow is not: labels and ARN must be allowed by one role.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws::{Call, RoleArn};
 
+use crate::aws_session::{self, AwsSession, SessionPolicy};
 use crate::compiled::FilledRole;
 use crate::denial::{Denial, DenialReason, Wanted};
 use crate::identity::{AppClaims, Claims, Identity};
@@ -39,6 +41,8 @@ pub struct Grant {
     aws_role: RoleArn,
     until: SystemTime,
     external_id: Option<String>,
+    aws_session: Arc<AwsSession>,
+    session_policy: Option<Arc<str>>,
 }
 
 impl Grant {
@@ -83,6 +87,18 @@ impl Grant {
     pub fn external_id(&self) -> Option<&str> {
         self.external_id.as_deref()
     }
+
+    /// Session tags and source identity for AssumeRole.
+    #[must_use]
+    pub fn aws_session(&self) -> &Arc<AwsSession> {
+        &self.aws_session
+    }
+
+    /// The session policy for AssumeRole, as far as it concerns what was granted.
+    #[must_use]
+    pub fn session_policy(&self) -> Option<&Arc<str>> {
+        self.session_policy.as_ref()
+    }
 }
 
 /// Decides whether a call may go out.
@@ -107,9 +123,13 @@ fn check_call(
     request: &AccessRequest<'_>,
     policy: &Policy,
 ) -> Result<Grant, DenialReason> {
-    let grant = check_role(identity, (request.app, request.now), policy)?;
+    let mut grant = check_role(identity, (request.app, request.now), policy)?;
     if request.call.hands_out_keys() {
         return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
+    }
+    let told = grant.aws_session.policy.as_ref().filter(|policy| policy.is_split());
+    if let Some(told) = told {
+        grant.session_policy = Some(told.document(request.call.service().signing_name()));
     }
     Ok(grant)
 }
@@ -126,8 +146,10 @@ pub(crate) fn check_role(
     let standing = Standing::of(claims, now, policy)?;
     check_denied(&standing, app, Some(aws_role))?;
     let mfa = if claims.mfa { Intent::OpenWithMfa } else { Intent::Open };
-    check_allowed(&standing, &AppUse { app, aws_role: Some(aws_role), intent: mfa }, policy)?;
+    let wanted = AppUse { app, aws_role: Some(aws_role), intent: mfa };
+    check_allowed(&standing, &wanted, policy)?;
     check_certified(claims, aws_role)?;
+    let aws_session = aws_session(&standing, &wanted)?;
     Ok(Grant {
         user: claims.user.clone(),
         cluster: claims.cluster.clone(),
@@ -136,7 +158,21 @@ pub(crate) fn check_role(
         aws_role: aws_role.clone(),
         until: identity.expires().min(session.expires),
         external_id: app.external_id().map(str::to_owned),
+        session_policy: aws_session.policy.as_ref().map(SessionPolicy::whole),
+        aws_session,
     })
+}
+
+/// What AWS is told: by the traits as of now, which must be what they were at the login.
+fn aws_session(
+    standing: &Standing<'_>,
+    wanted: &AppUse<'_>,
+) -> Result<Arc<AwsSession>, DenialReason> {
+    let session = aws_session::merged(allowing_both(standing, wanted))?;
+    if !session.is_empty() && standing.tells_aws_otherwise() {
+        return Err(DenialReason::TraitsChanged);
+    }
+    Ok(session)
 }
 
 /// The certificate's app session, which must be live and be this user's, for this app and role.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use aws::Partition;
 
+use crate::aws_session::SessionPolicy;
 use crate::decide::{AppUse, Grant, Intent, check_allowed, check_denied, check_role, live_session};
 use crate::denial::{Denial, DenialReason, Wanted};
 use crate::identity::Identity;
@@ -160,6 +161,10 @@ fn check_console(
         return Err(DenialReason::OtherPartition { console: partition, role });
     }
     let host = partition.console_host().ok_or(DenialReason::NoConsole { partition })?;
+    // A console session speaks to every service with one set of credentials.
+    if grant.aws_session().policy.as_ref().is_some_and(SessionPolicy::is_split) {
+        return Err(DenialReason::PolicyTooLongForConsole);
+    }
     Ok(ConsoleGrant { grant, partition, host })
 }
 

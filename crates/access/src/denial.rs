@@ -150,6 +150,9 @@ codes! {
     OtherAccount => "other-account",
     MfaRequired => "mfa-required",
     OptionNotSupported => "option-not-supported",
+    AwsSessionBroken => "aws-session-broken",
+    PolicyTooLongForConsole => "policy-too-long-for-console",
+    TraitsChanged => "traits-changed",
     HandsOutKeys => "hands-out-keys",
     NoRuleAllows => "no-rule-allows",
     DeniedByRule => "denied-by-rule",
@@ -332,6 +335,22 @@ pub enum DenialReason {
         /// The option.
         option: &'static str,
     },
+    /// What a role tells AWS of the session cannot be had for this user.
+    #[error(
+        "role `{role}` sets what AWS is told of the session, and that cannot be had for this user: {what}"
+    )]
+    AwsSessionBroken {
+        /// The role.
+        role: RoleName,
+        /// Which setting, and why.
+        what: String,
+    },
+    /// A session policy that is split by service does not fit a console session.
+    #[error("the session policy of the user's roles is longer than what AWS takes for the console")]
+    PolicyTooLongForConsole,
+    /// What AWS is told would be another thing by the traits as of now than by those of the login.
+    #[error("the user's traits have changed since the login, and a role tells AWS of them")]
+    TraitsChanged,
     /// The answer would hold AWS keys.
     #[error("the answer to {operation} would hold AWS keys, which never leave the agent")]
     HandsOutKeys {
@@ -363,9 +382,10 @@ impl DenialReason {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::CertificateExpired { .. } | Self::OtherCluster { .. } | Self::NotAUser => {
-                "log in again with tsh login"
-            }
+            Self::CertificateExpired { .. }
+            | Self::OtherCluster { .. }
+            | Self::NotAUser
+            | Self::TraitsChanged => "log in again with tsh login",
             Self::NoAppSession
             | Self::OtherApp { .. }
             | Self::SessionUnknown
@@ -412,6 +432,12 @@ impl DenialReason {
             }
             Self::OptionNotSupported { .. } => {
                 "ask an administrator to remove the option from the role"
+            }
+            Self::PolicyTooLongForConsole => {
+                "use tsh aws, or ask an administrator to shorten the roles' aws_session_policy"
+            }
+            Self::AwsSessionBroken { .. } => {
+                "ask an administrator to correct the role's aws_session_… settings or the user's traits"
             }
             Self::HandsOutKeys { .. } => {
                 "use the AWS role of the app session directly; for another role ask for it in aws_role_arns"

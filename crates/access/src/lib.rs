@@ -9,6 +9,7 @@
 //! - [`decide`](mod@decide): may this call go out? [`rules`]: may this resource be touched?
 //! - [`issue`]: what goes into a certificate.
 
+mod aws_session;
 pub mod choose_role;
 mod compiled;
 pub mod decide;
@@ -27,6 +28,7 @@ pub mod role_set;
 pub mod rules;
 mod standing;
 
+pub use aws_session::{AwsSession, SessionPolicy};
 pub use choose_role::{RoleChoice, available_aws_roles, malformed_aws_roles, resolve_aws_role};
 pub use decide::{AccessRequest, AppPermit, AppRequest, Grant, Intent, decide, permit_app};
 pub use decide_app::{AppGrant, AppUseRequest, ConsoleGrant, decide_app, permit_console};
