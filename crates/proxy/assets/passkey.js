@@ -57,13 +57,14 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     button.disabled = false;
   };
   if (!window.PublicKeyCredential) {
-    button.disabled = true;
+    button.disabled = !form.elements.code;
     say("This browser knows no passkeys. Use another way, or another browser.");
     continue;
   }
   form.addEventListener("submit", async (event) => {
     const field = form.elements.credential;
-    if (field.value) return;
+    // A typed code is enough where there is a field for it.
+    if (field.value || form.elements.code?.value.trim()) return;
     event.preventDefault();
     mistake.hidden = true;
     button.setAttribute("aria-busy", "true");

@@ -12,7 +12,6 @@ use api::types::invites::{Invite, InviteAcceptance, InviteKind, NewPasskey};
 use api::types::login::Password;
 use api::types::web_sessions::TokenHash;
 use askama::Template;
-use axum::Form;
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -20,7 +19,7 @@ use moka::future::Cache;
 use serde::Deserialize;
 use tracing::info;
 
-use super::page::Door;
+use super::page::{self, Door};
 use super::pages::{self, Frame, PASSWORD_MAX, PASSWORD_MIN};
 use super::refusal::{Kind, Refusal};
 use super::session::Token;
@@ -101,7 +100,6 @@ struct InvitePage<'a> {
 #[template(path = "invite_factor.html")]
 struct FactorPage<'a> {
     frame: Frame,
-    link: &'a str,
     user: &'a str,
     otp: Option<OtpPart<'a>>,
     passkey: Option<PasskeyPart>,
@@ -150,7 +148,7 @@ pub(crate) async fn show(
 pub(crate) async fn choose(
     door: Door,
     Path(link): Path<String>,
-    Form(filled): Form<Filled>,
+    page::Filled(filled): page::Filled<Filled>,
 ) -> Result<Response, Refusal> {
     let invite = invite(&door, &link).await?;
     if let Err(mistakes) = check(&invite, &filled) {
@@ -179,7 +177,7 @@ pub(crate) async fn show_factor(
     if door.web.chosen(&headers, &link).await.is_none() {
         return Ok(pages::go(&format!("{}?again=1", address(&link))));
     }
-    Ok(second_step(&door, StatusCode::OK, (&link, &invite), None))
+    Ok(second_step(&door, StatusCode::OK, &invite, None))
 }
 
 /// `POST /web/invite/{token}/factor`.
@@ -187,7 +185,7 @@ pub(crate) async fn prove(
     door: Door,
     Path(link): Path<String>,
     headers: HeaderMap,
-    Form(proved): Form<Proved>,
+    page::Filled(proved): page::Filled<Proved>,
 ) -> Result<Response, Refusal> {
     let invite = invite(&door, &link).await?;
     let Some(chosen) = door.web.chosen(&headers, &link).await else {
@@ -202,7 +200,7 @@ pub(crate) async fn prove(
             }
             Err(mistake) => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
-                return Ok(second_step(&door, status, (&link, &invite), Some(mistake.to_owned())));
+                return Ok(second_step(&door, status, &invite, Some(mistake.to_owned())));
             }
         }
     }
@@ -255,7 +253,7 @@ async fn accept(
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
                 // Words about the password belong to the first step.
                 if has_factor && !error.to_string().to_lowercase().contains("password") {
-                    return Ok(second_step(door, status, (link, invite), Some(words)));
+                    return Ok(second_step(door, status, invite, Some(words)));
                 }
                 let mistakes = Mistakes { password: Some(words), ..Mistakes::default() };
                 Ok(first_step(door, status, invite, mistakes))
@@ -279,12 +277,11 @@ fn first_step(door: &Door, status: StatusCode, invite: &Invite, mistakes: Mistak
 fn second_step(
     door: &Door,
     status: StatusCode,
-    (link, invite): (&str, &Invite),
+    invite: &Invite,
     mistake: Option<String>,
 ) -> Response {
     let template = FactorPage {
         frame: door.frame(),
-        link,
         user: invite.user.as_str(),
         otp: invite.otp.as_ref().map(|otp| OtpPart {
             qr: qr::draw(&otp.url),

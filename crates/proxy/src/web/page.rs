@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::Form;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::USER_AGENT;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use super::as_user::{Browser, NotShown, SignedIn};
 use super::guard::Visitor;
 use super::pages::{Frame, Here};
-use super::refusal::Refusal;
+use super::refusal::{Kind, Refusal};
 use super::{Peer, Web};
 
 /// Longest name of a browser that is kept.
@@ -79,5 +81,22 @@ fn basics(parts: &Parts) -> Result<(Arc<Web>, IpAddr), Refusal> {
     match (web, peer) {
         (Some(web), Some(Peer(peer))) => Ok((web, peer)),
         _ => Err(Refusal::broken()),
+    }
+}
+
+/// A form that was read; one that cannot be is answered with a page.
+pub(crate) struct Filled<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Filled<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Form::<T>::from_request(request, state).await {
+            Ok(Form(filled)) => Ok(Self(filled)),
+            Err(rejection) => {
+                Err(Refusal::new(Kind::Page, rejection.status(), "the form is incomplete")
+                    .with_hint("open the page again and fill in all fields"))
+            }
+        }
     }
 }

@@ -6,7 +6,6 @@
 use api::types::login::{ChallengeLogin, LoginChallenge, LoginChallengeRequest, Password};
 use api::types::mfa::MfaProof;
 use askama::Template;
-use axum::Form;
 use axum::extract::Query;
 use axum::response::Response;
 use base64::Engine as _;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::as_user::{self, not_begun};
-use super::page::Door;
+use super::page::{Door, Filled};
 use super::pages::{self, Frame, as_sentence};
 use super::refusal::{Kind, Refusal};
 use super::{cookies, links};
@@ -122,7 +121,7 @@ pub(crate) async fn show(
 }
 
 /// `POST /web/login`.
-pub(crate) async fn name(door: Door, Form(named): Form<Named>) -> Result<Response, Refusal> {
+pub(crate) async fn name(door: Door, Filled(named): Filled<Named>) -> Result<Response, Refusal> {
     door.web.logins.admit(door.peer).map_err(|wait| Refusal::too_often(Kind::Page, wait))?;
     let next = links::own(&named.next).unwrap_or(links::HOME);
     let request = LoginChallengeRequest {
@@ -159,7 +158,7 @@ pub(crate) async fn show_factor(door: Door, headers: HeaderMap) -> Response {
 pub(crate) async fn prove(
     door: Door,
     headers: HeaderMap,
-    Form(proved): Form<Proved>,
+    Filled(proved): Filled<Proved>,
 ) -> Result<Response, Refusal> {
     door.web.logins.admit(door.peer).map_err(|wait| Refusal::too_often(Kind::Page, wait))?;
     let Some(step) = Step::read(&headers) else { return Ok(begin_again("too-late")) };

@@ -1,6 +1,10 @@
 //! The pages, drawn on the server. Everything that is filled in is escaped by the template engine.
 
+pub(crate) mod account;
+pub(crate) mod apps;
+pub(crate) mod factors;
 mod frame;
+mod moments;
 mod words;
 
 use askama::Template;
@@ -8,6 +12,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::StatusCode;
 
 pub(crate) use self::frame::{Frame, Here};
+pub(crate) use self::moments::{Moment, span};
 pub(crate) use self::words::{Part, as_sentence, in_groups, quoted};
 
 /// Fewest characters of a password.
