@@ -9,14 +9,10 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::authority::server_names;
 use crate::moment::{self, DAY};
-use crate::tls::PairError;
-use crate::{
-    CertError, CertPem, Clock, IssueError, KeyPair, SecretPem, TlsError, WebPair, provider,
-};
+use crate::{CertPem, Clock, IssueError, KeyPair, SecretPem, TlsError, WebPair, provider};
 
 /// The protocol by which a CA asks (RFC 8737, section 6.2). It must be offered alone.
 pub const ALPN_ACME: &[u8] = b"acme-tls/1";
@@ -69,7 +65,7 @@ pub fn answer(name: &str, digest: &[u8; 32], now: SystemTime) -> Result<WebPair,
 /// # Errors
 /// When certificate and key do not belong together.
 pub fn answering_server(answer: &WebPair, clock: &Clock) -> Result<Arc<ServerConfig>, TlsError> {
-    let certified = certified(answer).map_err(|source| TlsError::BadPair { number: 1, source })?;
+    let certified = answer.certified().map_err(|source| TlsError::BadPair { number: 1, source })?;
     let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock.clone()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Settings)?
@@ -78,19 +74,6 @@ pub fn answering_server(answer: &WebPair, clock: &Clock) -> Result<Arc<ServerCon
     config.alpn_protocols = vec![ALPN_ACME.to_vec()];
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
-}
-
-/// The TLS library's own check reads the certificate and refuses the critical extension in it.
-fn certified(answer: &WebPair) -> Result<Arc<CertifiedKey>, PairError> {
-    let key = KeyPair::from_pem(answer.key.expose()).map_err(|_| PairError::NoKey)?;
-    let (_, leaf) =
-        X509Certificate::from_der(answer.cert.leaf()).map_err(|_| CertError::NotX509)?;
-    if leaf.public_key().raw != key.public().as_der() {
-        return Err(PairError::Mismatch(rustls::Error::InconsistentKeys(
-            rustls::InconsistentKeys::KeyMismatch,
-        )));
-    }
-    Ok(Arc::new(CertifiedKey::new(answer.cert.chain(), Arc::new(key))))
 }
 
 #[derive(Debug)]
@@ -104,6 +87,8 @@ impl ResolvesServerCert for Answer {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+
     use super::*;
 
     const NAME: &str = "grafana.proxy.example.com";

@@ -9,7 +9,7 @@ use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePu
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -17,7 +17,7 @@ use crate::authority::server_names;
 use crate::moment::{self, DAY};
 use crate::tls::PairError;
 use crate::verify::{ServerVerifier, Servers};
-use crate::{CertPem, Clock, Credential, IssueError, KeyPair, SecretPem, TlsError, provider};
+use crate::{CertPem, Clock, Credential, IssueError, KeyPair, Pin, SecretPem, TlsError, provider};
 
 /// A certificate chain with its key, of whatever kind web certificates have, as read from two files.
 #[derive(Debug, Clone)]
@@ -90,9 +90,14 @@ impl WebPair {
     pub fn certified(&self) -> Result<Arc<CertifiedKey>, PairError> {
         let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes())
             .map_err(|_| PairError::NoKey)?;
-        CertifiedKey::from_der(self.cert.chain(), key, &provider())
-            .map(Arc::new)
-            .map_err(PairError::Mismatch)
+        let key = provider().key_provider.load_private_key(key).map_err(PairError::Mismatch)?;
+        // The TLS library's own comparison refuses the critical extension of `crate::acme`.
+        let certified = Pin::of_certificate(self.cert.leaf())?;
+        if key.public_key().is_some_and(|public| Pin::of_spki(&public) != certified) {
+            let differ = rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
+            return Err(PairError::Mismatch(differ));
+        }
+        Ok(Arc::new(CertifiedKey::new(self.cert.chain(), key)))
     }
 }
 

@@ -213,7 +213,11 @@ impl Name {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        let rest = schedule::rest_after(self.failures, schedule::chance());
+        let rest = match failed {
+            // Nobody was asked but the Auth Service, which may not be up or know us yet.
+            NotObtained::Shelf(_) => schedule::short_rest_after(self.failures, schedule::chance()),
+            _ => schedule::rest_after(self.failures, schedule::chance()),
+        };
         self.rests_until = Some(now + rest);
         let hint = "the name must lead to this proxy on port 443 from the internet";
         match self.held.as_ref().map(|held| held.left(now)) {

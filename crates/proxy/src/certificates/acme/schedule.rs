@@ -17,6 +17,17 @@ pub(crate) fn renew_at(not_before: SystemTime, not_after: SystemTime, chance: f6
     not_before + life.mul_f64(share)
 }
 
+/// Shortest and longest rest where the CA was not asked.
+const SHORT_RESTS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// How long a name rests after so many failures in a row of our own parts.
+pub(crate) fn short_rest_after(failures: u32, chance: f64) -> Duration {
+    let (shortest, longest) = SHORT_RESTS;
+    let doublings = failures.saturating_sub(1).min(16);
+    let rest = shortest.saturating_mul(2_u32.saturating_pow(doublings)).min(longest);
+    rest.mul_f64(1.0 + chance.clamp(0.0, 1.0) / 10.0)
+}
+
 /// How long a name rests after so many failures in a row. `chance` adds up to a tenth.
 pub(crate) fn rest_after(failures: u32, chance: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
