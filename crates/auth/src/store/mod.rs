@@ -11,15 +11,21 @@ mod audit_index;
 mod audit_search;
 mod authorities;
 mod credentials;
+mod devices;
 mod invites;
+mod overview;
+mod pages;
 mod readers;
 mod resources;
 mod schema;
 mod servers;
 mod sessions;
+mod signing_keys;
 mod terms;
 mod time;
 mod tx;
+mod web_certificates;
+mod web_sessions;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -37,11 +43,15 @@ use crate::watch::Hub;
 pub(crate) use audit::{Prepared, Stored};
 pub(crate) use audit_search::Bounds;
 pub(crate) use authorities::StoredAuthority;
-pub(crate) use credentials::{Credentials, OtpDevice};
+pub(crate) use credentials::Credentials;
+pub(crate) use devices::{Device, Factor};
 pub(crate) use invites::StoredInvite;
+pub(crate) use overview::Requests;
+pub(crate) use pages::{Part, words_of};
 pub(crate) use readers::Reader;
 pub(crate) use resources::{Shelf, not_found};
 pub(crate) use tx::Tx;
+pub(crate) use web_sessions::StoredWebSession;
 
 use readers::Readers;
 use writer::Writer;
@@ -108,6 +118,7 @@ impl Store {
         let mut connection = connect(&path, Access::Write)?;
         schema::migrate(&mut connection)?;
         audit_index::catch_up(&mut connection)?;
+        pages::catch_up(&mut connection)?;
         let readers = Readers::open(&path)?;
         let writer = Writer::start(connection, hub)?;
         Ok(Self { writer, readers, path, lock: Mutex::new(Some(lock)) })

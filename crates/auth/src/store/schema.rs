@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from the version of its place (0, 1, …) to the next.
-const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES];
+const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS];
 
 /// Times are milliseconds since 1970. `body` is JSON. Audit rows cannot be changed or
 /// removed by this program: triggers refuse, whatever the statement says.
@@ -89,6 +89,36 @@ CREATE TABLE acme_answers (
 CREATE TABLE signing_keys (
     kid TEXT PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL
 ) WITHOUT ROWID;
+";
+
+/// Several second factors a user, instead of the one in `credentials`; its date is found in the
+/// log. And the web sessions.
+const DEVICES_AND_WEB_SESSIONS: &str = "
+CREATE TABLE mfa_devices (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL, added INTEGER NOT NULL,
+    last_used INTEGER, secret BLOB, last_step INTEGER NOT NULL DEFAULT 0,
+    credential_id BLOB UNIQUE, credential TEXT, counter INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (user, name), CHECK ((secret IS NULL) <> (credential IS NULL))
+) WITHOUT ROWID;
+INSERT INTO mfa_devices (id, user, name, added, secret, last_step)
+    SELECT COALESCE(otp_device, lower(hex(randomblob(16)))), user, 'otp',
+        COALESCE((SELECT MIN(audit.time) FROM audit WHERE audit.event = 'mfa.add'
+            AND json_extract(audit.json, '$.mfa_device_uuid') = credentials.otp_device), 0),
+        otp_secret, COALESCE(otp_step, 0)
+    FROM credentials WHERE otp_secret IS NOT NULL;
+ALTER TABLE credentials DROP COLUMN otp_secret;
+ALTER TABLE credentials DROP COLUMN otp_device;
+ALTER TABLE credentials DROP COLUMN otp_step;
+CREATE TABLE web_sessions (
+    id TEXT PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE, user TEXT NOT NULL,
+    created INTEGER NOT NULL, expires INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+    remote_addr TEXT, user_agent TEXT, app_session TEXT, parent TEXT, sealed TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX web_sessions_user ON web_sessions (user);
+CREATE INDEX web_sessions_expires ON web_sessions (expires);
+CREATE INDEX web_sessions_last_seen ON web_sessions (last_seen);
+CREATE INDEX web_sessions_parent ON web_sessions (parent) WHERE parent IS NOT NULL;
+CREATE INDEX web_sessions_app ON web_sessions (app_session) WHERE app_session IS NOT NULL;
 ";
 
 /// Brings the file to the newest version.

@@ -11,7 +11,11 @@ use pki::{CertPem, KeyPair};
 
 use super::town::{ARN, Town, host, server, until};
 
-async fn open(client: &Client, app: &str, role: Option<&str>) -> Result<AppSessionReply, ApiError> {
+pub(super) async fn open(
+    client: &Client,
+    app: &str,
+    role: Option<&str>,
+) -> Result<AppSessionReply, ApiError> {
     let request = AppSessionRequest {
         app: AppName::parse(app).unwrap(),
         aws_role: role.map(str::to_owned),
