@@ -5,7 +5,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
-use super::pages::{account, apps, factors};
+use super::pages::{account, apps, factors, roles, tokens, users};
 use super::{guard, invites, sign_in};
 
 /// Largest form, bytes; the guard has the same limit.
@@ -22,6 +22,7 @@ pub(crate) fn pages() -> Router {
         .route("/web/apps", get(apps::list))
         .route("/web/apps/{name}", get(apps::show))
         .merge(own())
+        .merge(cluster())
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(from_fn(guard::guard))
 }
@@ -36,4 +37,23 @@ fn own() -> Router {
         .route("/web/account/factors/new", get(factors::show_new).post(factors::begin))
         .route("/web/account/factors", post(factors::finish))
         .route("/web/account/factors/{id}/remove", get(factors::show_remove).post(factors::remove))
+}
+
+/// The cluster, for those whose roles let them.
+fn cluster() -> Router {
+    Router::new()
+        .route("/web/users", get(users::list))
+        .route("/web/users/new", get(users::show_new).post(users::create))
+        .route("/web/users/{name}", get(users::show))
+        .route("/web/users/{name}/edit", get(users::show_edit).post(users::edit))
+        .route("/web/users/{name}/yaml", get(users::show_yaml).post(users::set_yaml))
+        .route("/web/users/{name}/reset", get(users::show_reset).post(users::reset))
+        .route("/web/users/{name}/delete", get(users::show_delete).post(users::delete))
+        .route("/web/tokens", get(tokens::list))
+        .route("/web/tokens/new", get(tokens::show_new).post(tokens::create))
+        .route("/web/tokens/delete", post(tokens::delete))
+        .route("/web/roles", get(roles::list))
+        .route("/web/roles/new", get(roles::show_new).post(roles::create))
+        .route("/web/roles/{name}", get(roles::show).post(roles::update))
+        .route("/web/roles/{name}/delete", get(roles::show_delete).post(roles::delete))
 }

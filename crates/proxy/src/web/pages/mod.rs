@@ -2,9 +2,14 @@
 
 pub(crate) mod account;
 pub(crate) mod apps;
+mod editor;
 pub(crate) mod factors;
 mod frame;
+mod lists;
 mod moments;
+pub(crate) mod roles;
+pub(crate) mod tokens;
+pub(crate) mod users;
 mod words;
 
 use askama::Template;
