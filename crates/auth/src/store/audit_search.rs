@@ -1,6 +1,7 @@
 //! Searching the log: by its index, from one end, with a bound on what one search looks at.
 
 use api::types::audit::{AuditPage, AuditQuery, AuditRow};
+use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
@@ -72,13 +73,33 @@ impl Reader<'_> {
         Ok(found.rows)
     }
 
+    /// What was denied or failed since a moment, newest first.
+    pub(crate) fn troubles(
+        &self,
+        from: Timestamp,
+        bounds: Bounds,
+    ) -> Result<Vec<AuditRow>, Refusal> {
+        let query = AuditQuery { from: Some(from), ..AuditQuery::default() };
+        let question = Some(terms::troubles());
+        match self.search_of(&query, question)? {
+            Some(search) => self.run(&search, bounds).map(|found| found.rows),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn find_audit(&self, query: &AuditQuery, bounds: Bounds) -> Result<Found, Refusal> {
-        let nothing = Found { rows: Vec::new(), cut_at: None };
-        let Some(search) = self.search_of(query)? else { return Ok(nothing) };
+        match self.search_of(query, terms::question(query)?)? {
+            Some(search) => self.run(&search, bounds),
+            None => Ok(Found { rows: Vec::new(), cut_at: None }),
+        }
+    }
+
+    fn run(&self, search: &Search, bounds: Bounds) -> Result<Found, Refusal> {
         let (sql, values) = search.statement();
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
-        let (mut found, mut looked_at, mut last) = (nothing, 0, None);
+        let mut found = Found { rows: Vec::new(), cut_at: None };
+        let (mut looked_at, mut last) = (0, None);
         while let Some(row) = rows.next()? {
             if found.rows.len() >= bounds.rows || looked_at >= bounds.looked_at {
                 found.cut_at = last;
@@ -94,8 +115,11 @@ impl Reader<'_> {
     }
 
     /// `None` when nothing can match.
-    fn search_of(&self, query: &AuditQuery) -> Result<Option<Search>, Refusal> {
-        let question = terms::question(query)?;
+    fn search_of(
+        &self,
+        query: &AuditQuery,
+        question: Option<String>,
+    ) -> Result<Option<Search>, Refusal> {
         let from = query.from.map(|from| from.as_millisecond());
         let to = query.to.map(|to| to.as_millisecond());
         let mut places = (1, i64::MAX);

@@ -93,6 +93,13 @@ pub(super) fn question(query: &AuditQuery) -> Result<Option<String>, Refusal> {
     Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
 }
 
+/// The question for all that did not come about.
+pub(super) fn troubles() -> String {
+    let outcome = |outcome: AuditOutcome| exact(Kind::Outcome, outcome.as_str());
+    let (denied, failed) = (outcome(AuditOutcome::Denied), outcome(AuditOutcome::Failed));
+    format!("\"{denied}\" OR \"{failed}\"")
+}
+
 fn outcome(verdict: Verdict) -> AuditOutcome {
     match verdict {
         Verdict::Ok => AuditOutcome::Ok,
