@@ -151,6 +151,13 @@ pub(crate) struct Counted {
     bytes: Arc<AtomicU64>,
 }
 
+impl Counted {
+    /// Counts into `bytes`.
+    pub(crate) fn new(inner: Incoming, bytes: Arc<AtomicU64>) -> Self {
+        Self { inner, bytes }
+    }
+}
+
 impl Body for Counted {
     type Data = Bytes;
     type Error = hyper::Error;

@@ -13,6 +13,7 @@ use aws::{Endpoint, Service};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use http::{Request, Response};
+use http_body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -32,7 +33,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const MOST_IDLE: usize = 512;
 /// How long neither the request may move nor the answer begin.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(crate) const SILENCE: Duration = Duration::from_secs(300);
 
 /// The way to AWS.
 pub(crate) struct Upstream {
@@ -70,22 +71,7 @@ impl SendError {
 impl Upstream {
     /// A client with these TLS settings, and the operator's own endpoints as the AWS chain states them.
     pub(crate) fn new(tls: Arc<ClientConfig>, sdk: &SdkConfig) -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        http.set_keepalive(Some(Duration::from_secs(60)));
-        let tls = ClientConfig::clone(&tls);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        // Kept connections have no end of their own that a shutdown could wait for: they end with this client.
-        let client = Client::builder(Tracked(TaskTracker::new()))
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MOST_IDLE)
-            .build(connector.wrap_connector(http));
-        Self { client, redirects: redirects(sdk) }
+        Self { client: client(&tls), redirects: redirects(sdk) }
     }
 
     /// Where calls to an endpoint go: to AWS, or where the operator has redirected the service.
@@ -130,8 +116,29 @@ impl Upstream {
     }
 }
 
+/// A client that keeps connections, HTTP/1.1, with or without TLS as the address says.
+pub(crate) fn client<B>(tls: &ClientConfig) -> Client<HttpsConnector<HttpConnector>, B>
+where
+    B: Body<Data: Send> + Send,
+{
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(Duration::from_secs(60)));
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+    // Kept connections have no end of their own that a shutdown could wait for: they end with this client.
+    Client::builder(Tracked(TaskTracker::new()))
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MOST_IDLE)
+        .build(connector.wrap_connector(http))
+}
+
 /// Ends when the request has not moved for long.
-async fn silence(entry: &OpenEntry) {
+pub(crate) async fn silence(entry: &OpenEntry) {
     let mut passed = entry.bytes_in();
     loop {
         sleep(SILENCE).await;
@@ -154,12 +161,17 @@ fn redirects(sdk: &SdkConfig) -> HashMap<Service, String> {
 }
 
 fn redirect(sdk: &SdkConfig, service: Service) -> Option<String> {
+    redirect_of(sdk, service.endpoint_url_name())
+}
+
+/// Where the operator has redirected the service that the settings call by `name`.
+pub(crate) fn redirect_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     let general = || sdk.endpoint_url().map(str::to_owned);
     if sdk.get_origin("endpoint_url").is_client_config() {
         return general();
     }
     let key = ServiceConfigKey::builder()
-        .service_id(service.endpoint_url_name())
+        .service_id(name)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
