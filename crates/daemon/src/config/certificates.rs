@@ -25,10 +25,7 @@ impl Reader<'_> {
     }
 
     /// `https_keypairs_reload_interval`; zero switches it off.
-    pub(super) fn reload(
-        &self,
-        proxy: &written::Proxy,
-    ) -> Result<Option<Duration>, YamlProblem> {
+    pub(super) fn reload(&self, proxy: &written::Proxy) -> Result<Option<Duration>, YamlProblem> {
         let key = "proxy_service.https_keypairs_reload_interval";
         let interval = match &proxy.https_keypairs_reload_interval {
             None => RELOAD,
@@ -112,7 +109,8 @@ mod tests {
         let expected =
             AcmeSettings { directory: LETS_ENCRYPT.to_owned(), email: Some("a@b.c".to_owned()) };
         assert_eq!(on.acme, Some(expected));
-        let uri = format!("{PUBLIC}  acme:\n    enabled: yes\n    uri: https://localhost:14000/dir\n");
+        let uri =
+            format!("{PUBLIC}  acme:\n    enabled: yes\n    uri: https://localhost:14000/dir\n");
         assert_eq!(read(&uri).unwrap().acme.unwrap().directory, "https://localhost:14000/dir");
     }
 
