@@ -4,8 +4,8 @@ use access::{App, AppName, Claims};
 use api::Client;
 use api::files::{self, Mode};
 use api::profile::AppFiles;
-use api::types::app_sessions::AppSessionRequest;
-use pki::{Credential, LocalCa};
+use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
+use pki::{CertPem, Credential, LocalCa};
 
 use super::context::{Context, Login, profile_failure};
 use crate::failure::{Failure, OrFail as _};
@@ -51,6 +51,44 @@ pub async fn open(
     context.home.save_app(&login.profile, app, &reply.certificate).map_err(profile_failure)?;
     saved(context, login, app)?
         .ok_or_else(|| Failure::new("the cluster answered with a certificate for no app session"))
+}
+
+/// Opens an app session that is not saved: a running one of the same app goes on.
+///
+/// # Errors
+/// When the cluster refuses.
+pub async fn open_unsaved(
+    login: &Login,
+    client: &Client,
+    (app, aws_role): (&AppName, Option<String>),
+) -> Result<SavedSession, Failure> {
+    let reply = request(login, client, (app, aws_role)).await?;
+    let unusable = "the cluster answered with a certificate that cannot be used";
+    let cert = CertPem::parse(&reply.certificate).or_fail(unusable)?;
+    let credential = Credential::new(cert, login.credential.key().clone()).or_fail(unusable)?;
+    let claims = pki::unverified_claims(credential.cert()).or_fail(unusable)?;
+    Ok(SavedSession { app: app.clone(), credential, claims })
+}
+
+async fn request(
+    login: &Login,
+    client: &Client,
+    (app, aws_role): (&AppName, Option<String>),
+) -> Result<AppSessionReply, Failure> {
+    let public_key = login.credential.key().public_pem();
+    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof: None };
+    Ok(client.open_app_session(&request).await?)
+}
+
+/// Where a browser finds a web app: its host, and the proxy's port.
+#[must_use]
+pub fn web_address(login: &Login, public_addr: &str) -> String {
+    match login.profile.web_proxy_addr.rsplit_once(':') {
+        Some((_, port)) if port != "443" && !public_addr.contains(':') => {
+            format!("https://{public_addr}:{port}")
+        }
+        _ => format!("https://{public_addr}"),
+    }
 }
 
 /// The saved session of an app, whether it still lasts or not.
@@ -201,7 +239,11 @@ pub async fn log_in(
     open(context, login, &client, (app.name(), role)).await
 }
 
-fn choose_role(
+/// The AWS role that is meant. Prints the table of roles where that is not settled.
+///
+/// # Errors
+/// When no single role is meant.
+pub fn choose_role(
     login: &Login,
     app: &App,
     asked: Option<&str>,

@@ -1,15 +1,18 @@
 //! `tsh`, the user's command.
 
 pub mod address;
+pub mod agent_line;
 pub mod app_session;
 pub mod apps;
 pub mod aws;
 pub mod completion;
 pub mod context;
 pub mod gateway;
+pub mod launch_page;
 pub mod local_proxy;
 pub mod login;
 pub mod logout;
+pub mod proxy_app;
 pub mod proxy_aws;
 pub mod status;
 pub mod version;

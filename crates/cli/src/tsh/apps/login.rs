@@ -1,11 +1,12 @@
 //! `tsh apps login`: an app session, for one AWS role where the app is AWS.
 
-use access::App;
+use access::{App, AppTraffic};
 use clap::Args;
 
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::tsh::app_session::{self, SavedSession};
+use crate::tsh::apps::config;
 use crate::tsh::context::Context;
 
 /// Log in to an app
@@ -34,17 +35,21 @@ pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Re
     if args.quiet {
         return Ok(());
     }
-    output.text(text(&app, &session, login.profile.proxy_host()))
+    output.text(text(&app, &session, &config::curl(context, &login, &session)))
 }
 
-fn text(app: &App, session: &SavedSession, proxy: &str) -> String {
+fn text(app: &App, session: &SavedSession, curl: &str) -> String {
     let name = app.name();
     if session.aws_role().is_some() {
-        format!("Logged into AWS app {name}. Example AWS CLI command:\n\n  tsh aws s3 ls\n\n")
-    } else {
-        format!(
-            "Logged into app {name}. Open it in a browser:\n\n  https://{}\n\n",
-            app.public_addr(proxy)
-        )
+        return format!(
+            "Logged into AWS app {name}. Example AWS CLI command:\n\n  tsh aws s3 ls\n\n"
+        );
     }
+    if app.traffic() == AppTraffic::Tcp {
+        return format!(
+            "Logged into TCP app {name}. Start the local TCP proxy for it:\n\n  tsh proxy app {name}\n\n\
+             Then connect to the application through this proxy.\n\n"
+        );
+    }
+    format!("Logged into app {name}. Example curl command:\n\n  {curl}\n\n")
 }
