@@ -104,18 +104,14 @@ pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartErr
         clock.clone(),
         Arc::clone(&parts.snapshots),
     );
+    let web = Web::new(auth.clone(), &config, browsers, Arc::clone(&parts.agents));
     let router = Arc::new(Router {
         connections: Arc::clone(&parts.connections),
         limits: config.limits.clone(),
         auth_addr: config.auth_addr.clone(),
         agents: Arc::clone(&parts.agents),
         sessions: Arc::clone(&parts.sessions),
-        web: web_road(
-            &config,
-            (&certificates, &clock),
-            browsers,
-            (auth.clone(), stopping.clone()),
-        )?,
+        web: web_road(&config, (&certificates, &clock), web, stopping.clone())?,
         certificates: Arc::clone(&certificates),
         waiting: Places::new(config.limits.hellos, config.limits.hellos_per_address),
     });
@@ -243,15 +239,14 @@ fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError
 fn web_road(
     config: &ProxyConfig,
     (certificates, clock): (&Arc<Certificates>, &Clock),
-    browsers: Browsers,
-    (auth, stopping): (Client, CancellationToken),
+    web: Web,
+    stopping: CancellationToken,
 ) -> Result<WebRoad, StartError> {
     let tls = pki::web::web_server(
         Arc::<Certificates>::clone(certificates),
         vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         clock.clone(),
     )?;
-    let web = Web::new(auth, config, browsers);
     let limits = &config.limits;
     let places = Places::new(limits.web_connections, limits.web_connections_per_address);
     let bounds = (places, limits.handshake);

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use super::refusal::{Kind, Refusal};
 use super::session::{SealError, Token};
 use super::{Web, cookies, links};
-use crate::snapshot::{Connected, Snapshots};
+use crate::snapshot::{Connected, Snapshot, Snapshots};
 
 /// Opened sessions that are kept.
 const OPENED: u64 = 10_000;
@@ -145,6 +145,11 @@ impl Browsers {
             Err(error) if error.status() != Some(404) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// What is known of the cluster.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.newest()
     }
 
     /// Whether it lives for sure. A session that the snapshot lacks may have ended or be new.

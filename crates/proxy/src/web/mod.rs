@@ -38,6 +38,7 @@ use axum::{Extension, Router};
 
 pub(crate) use self::as_user::{Browsers, SignedIn};
 pub(crate) use self::serve::WebRoad;
+use crate::agents::Agents;
 use crate::config::{ProxyConfig, PublicAddr};
 
 /// Largest body that is read, bytes.
@@ -55,6 +56,7 @@ pub(crate) struct Web {
     public_addr: PublicAddr,
     cluster: ClusterName,
     browsers: as_user::Browsers,
+    agents: Arc<Agents>,
     set_ups: invites::SetUps,
     logins: rate::RateLimit,
     joins: rate::RateLimit,
@@ -63,12 +65,18 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    pub(crate) fn new(auth: Client, config: &ProxyConfig, browsers: Browsers) -> Self {
+    pub(crate) fn new(
+        auth: Client,
+        config: &ProxyConfig,
+        browsers: Browsers,
+        agents: Arc<Agents>,
+    ) -> Self {
         Self {
             auth,
             public_addr: config.public_addr.clone(),
             cluster: config.cluster.clone(),
             browsers,
+            agents,
             set_ups: invites::SetUps::default(),
             logins: rate::RateLimit::default(),
             joins: rate::RateLimit::default(),

@@ -5,7 +5,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
-use super::pages::{account, apps, factors, roles, tokens, users};
+use super::pages::{
+    account, agents, apps, audit, export, factors, locks, overview, roles, terminal, tokens, tsh,
+    users,
+};
 use super::{guard, invites, sign_in};
 
 /// Largest form, bytes; the guard has the same limit.
@@ -19,6 +22,8 @@ pub(crate) fn pages() -> Router {
         .route("/web/logout", post(sign_in::leave))
         .route("/web/invite/{token}", get(invites::show).post(invites::choose))
         .route("/web/invite/{token}/factor", get(invites::show_factor).post(invites::prove))
+        .route("/web/terminal", get(terminal::show))
+        .route("/web/tsh", get(tsh::show).post(tsh::approve))
         .route("/web/apps", get(apps::list))
         .route("/web/apps/{name}", get(apps::show))
         .merge(own())
@@ -42,6 +47,11 @@ fn own() -> Router {
 /// The cluster, for those whose roles let them.
 fn cluster() -> Router {
     Router::new()
+        .route("/web/overview", get(overview::show))
+        .route("/web/audit", get(audit::list))
+        .route("/web/audit/follow", get(audit::follow))
+        .route("/web/audit/export", get(export::export))
+        .route("/web/audit/{id}", get(audit::show))
         .route("/web/users", get(users::list))
         .route("/web/users/new", get(users::show_new).post(users::create))
         .route("/web/users/{name}", get(users::show))
@@ -52,6 +62,11 @@ fn cluster() -> Router {
         .route("/web/tokens", get(tokens::list))
         .route("/web/tokens/new", get(tokens::show_new).post(tokens::create))
         .route("/web/tokens/delete", post(tokens::delete))
+        .route("/web/agents", get(agents::list))
+        .route("/web/agents/{id}", get(agents::show))
+        .route("/web/locks", get(locks::list))
+        .route("/web/locks/new", get(locks::show_new).post(locks::create))
+        .route("/web/locks/{name}/delete", post(locks::delete))
         .route("/web/roles", get(roles::list))
         .route("/web/roles/new", get(roles::show_new).post(roles::create))
         .route("/web/roles/{name}", get(roles::show).post(roles::update))

@@ -1,23 +1,34 @@
 //! The pages, drawn on the server. Everything that is filled in is escaped by the template engine.
 
 pub(crate) mod account;
+pub(crate) mod agents;
 pub(crate) mod apps;
+pub(crate) mod audit;
 mod editor;
+pub(crate) mod export;
 pub(crate) mod factors;
 mod frame;
 mod lists;
+pub(crate) mod locks;
 mod moments;
+pub(crate) mod overview;
+mod plot;
 pub(crate) mod roles;
+pub(crate) mod terminal;
 pub(crate) mod tokens;
+pub(crate) mod tsh;
 pub(crate) mod users;
 mod words;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use http::StatusCode;
+use http::header::REFRESH;
+use http::{HeaderValue, StatusCode};
+
+use super::refusal::Refusal;
 
 pub(crate) use self::frame::{Frame, Here};
-pub(crate) use self::moments::{Moment, span};
+pub(crate) use self::moments::Moment;
 pub(crate) use self::words::{Part, as_sentence, in_groups, quoted};
 
 /// Fewest characters of a password.
@@ -39,6 +50,28 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
 /// Leads on with a `GET`, after something was done.
 pub(crate) fn go(path: &str) -> Response {
     Redirect::to(path).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "leave.html")]
+struct LeavePage<'a> {
+    frame: Frame,
+    title: &'a str,
+}
+
+/// Leads a form's sender to another site.
+///
+/// Not a redirect: browsers hold the whole way of a form to `form-action`, and that is this site alone.
+pub(crate) fn leave(frame: Frame, to: &str, title: &str) -> Response {
+    let mut response = page(StatusCode::OK, &LeavePage { frame, title });
+    match HeaderValue::from_str(&format!("0; url={to}")) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            response.headers_mut().insert(REFRESH, value);
+            response
+        }
+        Err(_) => Refusal::broken().into_response(),
+    }
 }
 
 /// A page that says no. Drawn last, when it is known who is signed in.
