@@ -1,5 +1,6 @@
 //! Tests of what the service promises, through its own doors.
 
+mod account;
 mod doors;
 mod hostile;
 mod invites;
