@@ -52,6 +52,8 @@ pub const APPS: &str = "/v1/apps";
 pub const APP_SERVERS: &str = "/v1/app-servers";
 /// `POST` opens an app session, `GET` lists.
 pub const APP_SESSIONS: &str = "/v1/app-sessions";
+/// `POST` certifies a proxy's key for the app session of a certificate that it was shown. Proxies only.
+pub const APP_DELEGATES: &str = "/v1/app-delegates";
 /// `DELETE` ends an app session.
 pub const APP_SESSION: &str = "/v1/app-sessions/{id}";
 /// `POST` creates a user with an invite.

@@ -6,6 +6,7 @@ use http::Method;
 use super::{Client, query_of};
 use crate::error::ApiError;
 use crate::routes;
+use crate::types::app_delegates::{AppDelegateReply, AppDelegateRequest};
 use crate::types::app_tokens::{AppToken, AppTokenRequest, JwkSet};
 use crate::types::web_certificates::{
     AcmeAccount, AcmeAccountQuery, AcmeAnswer, Lease, LeaseRequest, WebCertificate,
@@ -20,6 +21,17 @@ impl Client {
     pub async fn app_token(&self, session: &AppSessionId) -> Result<AppToken, ApiError> {
         let request = AppTokenRequest { session: session.clone() };
         self.send(Method::POST, routes::APP_TOKENS, &request).await
+    }
+
+    /// Certifies a proxy's key for the app session of a certificate that was shown to it. Proxies only.
+    ///
+    /// # Errors
+    /// When Auth cannot be reached or refuses: the session has ended, or the app is AWS.
+    pub async fn delegate_app_session(
+        &self,
+        request: &AppDelegateRequest,
+    ) -> Result<AppDelegateReply, ApiError> {
+        self.send(Method::POST, routes::APP_DELEGATES, request).await
     }
 
     /// The public keys of app tokens.

@@ -1,5 +1,6 @@
 //! Request and reply types between our processes, one file a noun.
 
+pub mod app_delegates;
 pub mod app_servers;
 pub mod app_sessions;
 pub mod app_tokens;
