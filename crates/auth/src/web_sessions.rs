@@ -4,7 +4,6 @@
 
 use std::time::SystemTime;
 
-use access::rules::Verb;
 use access::{AppSessionId, UserName};
 use api::types::watch::{Item, Key};
 use api::types::web_sessions::{
@@ -158,8 +157,9 @@ pub(crate) async fn end(
     let ended_by = if is_own {
         None
     } else {
-        // Whether there is such a session is told to those only who may end it.
-        let asked = Asked::of(&[Verb::Delete], "web_session");
+        // Whoever may reset users may sign them out. Whether there is such a session is told to
+        // nobody else: the rule is asked without a name.
+        let asked = Asked::of(users::RESET, "user");
         Some(cluster.authorize(caller, &asked).await?.name())
     };
     let why = if is_own { End::Logout } else { End::Ended };
