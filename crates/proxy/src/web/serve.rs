@@ -29,8 +29,8 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
 /// Largest head of a request, bytes (HTTP/1: the read buffer; HTTP/2: the header list).
 const HEAD_LIMIT: usize = 32 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 32;
+/// Requests at once on one HTTP/2 connection (RFC 9113, section 6.5.2, wants no less).
+const STREAMS: u32 = 100;
 /// Header fields of a request.
 const FIELDS: usize = 64;
 /// Streams of one HTTP/2 connection that the client has reset and that are not forgotten yet. One

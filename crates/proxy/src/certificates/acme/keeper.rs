@@ -219,7 +219,7 @@ impl Name {
             _ => schedule::rest_after(self.failures, schedule::chance()),
         };
         self.rests_until = Some(now + rest);
-        let hint = "the name must lead to this proxy on port 443 from the internet";
+        let hint = failed.hint();
         match self.held.as_ref().map(|held| held.left(now)) {
             Some(left) if left < LAST_CALL => {
                 error!(name = key, error = %Chain(failed), ?left, retry_in = ?rest, hint, "the web certificate ends soon and cannot be renewed");

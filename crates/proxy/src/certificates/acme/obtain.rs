@@ -33,6 +33,16 @@ pub(crate) enum NotObtained {
     NotUsable(#[from] NotUsable),
 }
 
+impl NotObtained {
+    /// What an operator can do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Order(error) => error.hint(),
+            _ => "",
+        }
+    }
+}
+
 /// What obtaining takes.
 #[derive(Clone)]
 pub(crate) struct Sources {

@@ -24,6 +24,9 @@ const POLL: RetryPolicy = RetryPolicy::new()
     .backoff(1.5)
     .timeout(Duration::from_secs(60));
 
+/// How often an order is begun again after bad nonces; the library itself sends each request thrice.
+const TRIES: u32 = 3;
+
 /// Why an order came to nothing.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -65,6 +68,27 @@ pub(crate) enum OrderError {
     Late,
 }
 
+impl OrderError {
+    /// The CA did not take the number that it gave itself: nothing was judged (RFC 8555, section 6.5).
+    fn is_bad_nonce(&self) -> bool {
+        let Self::Ca { source: instant_acme::Error::Api(problem), .. } = self else { return false };
+        problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce")
+    }
+
+    /// What an operator can do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::NotProven { .. } => {
+                "the name must lead to this proxy on port 443 for the authority"
+            }
+            Self::Ca { .. } | Self::Late => {
+                "this proxy must reach the authority over https; SSL_CERT_FILE names further roots"
+            }
+            _ => "",
+        }
+    }
+}
+
 /// Who can order. The CA in life, a stand-in in tests.
 pub(crate) trait Orders: Send + Sync {
     /// Orders a certificate for a name that the caller has checked and leased.
@@ -90,6 +114,16 @@ impl Ca {
     }
 
     async fn order(&self, name: &str) -> Result<WebPair, OrderError> {
+        let mut tries = 1;
+        loop {
+            match self.order_once(name).await {
+                Err(error) if error.is_bad_nonce() && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn order_once(&self, name: &str) -> Result<WebPair, OrderError> {
         let account = self.account().await?;
         let identifiers = [Identifier::Dns(name.to_owned())];
         let mut order =
