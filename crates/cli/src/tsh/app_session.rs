@@ -1,13 +1,15 @@
 //! App sessions on the user's side: opening one, keeping its files, finding the one that is meant.
 
 use access::{App, AppName, Claims};
-use api::Client;
 use api::files::{self, Mode};
 use api::profile::AppFiles;
 use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
+use api::types::mfa::MfaProof;
+use api::{ApiError, Client};
 use pki::{CertPem, Credential, LocalCa};
 
 use super::context::{Context, Login, profile_failure};
+use super::factor::Asker;
 use crate::failure::{Failure, OrFail as _};
 use crate::moment;
 use crate::output::Output;
@@ -35,7 +37,7 @@ impl SavedSession {
     }
 }
 
-/// Opens an app session and saves its certificate.
+/// Opens an app session and saves its certificate, without asking anybody.
 ///
 /// # Errors
 /// When the cluster refuses or the certificate cannot be saved.
@@ -45,24 +47,33 @@ pub async fn open(
     client: &Client,
     (app, aws_role): (&AppName, Option<String>),
 ) -> Result<SavedSession, Failure> {
-    let public_key = login.credential.key().public_pem();
-    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof: None };
-    let reply = client.open_app_session(&request).await?;
+    let reply = request(login, client, (app, aws_role), None).await?;
+    keep(context, login, app, &reply)
+}
+
+fn keep(
+    context: &Context,
+    login: &Login,
+    app: &AppName,
+    reply: &AppSessionReply,
+) -> Result<SavedSession, Failure> {
     context.home.save_app(&login.profile, app, &reply.certificate).map_err(profile_failure)?;
     saved(context, login, app)?
         .ok_or_else(|| Failure::new("the cluster answered with a certificate for no app session"))
 }
 
-/// Opens an app session that is not saved: a running one of the same app goes on.
+/// Opens an app session that is not saved: a running one of the same app goes on. The user is asked for a second
+/// factor where the session needs one.
 ///
 /// # Errors
 /// When the cluster refuses.
 pub async fn open_unsaved(
-    login: &Login,
-    client: &Client,
-    (app, aws_role): (&AppName, Option<String>),
+    asker: Asker<'_>,
+    wanted: (&AppName, Option<String>),
+    output: &mut Output,
 ) -> Result<SavedSession, Failure> {
-    let reply = request(login, client, (app, aws_role)).await?;
+    let (app, login) = (wanted.0, asker.login);
+    let reply = request_with_factor(asker, wanted, output).await?;
     let unusable = "the cluster answered with a certificate that cannot be used";
     let cert = CertPem::parse(&reply.certificate).or_fail(unusable)?;
     let credential = Credential::new(cert, login.credential.key().clone()).or_fail(unusable)?;
@@ -74,10 +85,23 @@ async fn request(
     login: &Login,
     client: &Client,
     (app, aws_role): (&AppName, Option<String>),
-) -> Result<AppSessionReply, Failure> {
+    proof: Option<MfaProof>,
+) -> Result<AppSessionReply, ApiError> {
     let public_key = login.credential.key().public_pem();
-    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof: None };
-    Ok(client.open_app_session(&request).await?)
+    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof };
+    client.open_app_session(&request).await
+}
+
+/// Asks once more with a second factor, where the session needs one.
+async fn request_with_factor(
+    asker: Asker<'_>,
+    (app, aws_role): (&AppName, Option<String>),
+    output: &mut Output,
+) -> Result<AppSessionReply, Failure> {
+    let why = format!("MFA is required to access Application \"{app}\"");
+    let open =
+        async |proof| request(asker.login, asker.client, (app, aws_role.clone()), proof).await;
+    asker.with_factor(&why, output, open).await
 }
 
 /// Where a browser finds a web app: its host, and the proxy's port.
@@ -236,7 +260,9 @@ pub async fn log_in(
             app.name()
         )));
     }
-    open(context, login, &client, (app.name(), role)).await
+    let asker = Asker { context, login, client: &client };
+    let reply = Box::pin(request_with_factor(asker, (app.name(), role), output)).await?;
+    keep(context, login, app.name(), &reply)
 }
 
 /// The AWS role that is meant. Prints the table of roles where that is not settled.

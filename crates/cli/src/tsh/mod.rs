@@ -5,13 +5,16 @@ pub mod agent_line;
 pub mod app_session;
 pub mod apps;
 pub mod aws;
+pub mod browser;
 pub mod completion;
 pub mod context;
+pub mod factor;
 pub mod gateway;
 pub mod launch_page;
 pub mod local_proxy;
 pub mod login;
 pub mod logout;
+pub mod mfa;
 pub mod proxy_app;
 pub mod proxy_aws;
 pub mod status;
@@ -52,6 +55,8 @@ pub enum TshCommand {
     Logout(logout::LogoutArgs),
     /// Show the login in use and the others
     Status(status::StatusArgs),
+    /// See, add and remove second factors
+    Mfa(mfa::MfaArgs),
     /// See and use apps
     #[command(visible_alias = "app")]
     Apps(apps::AppsArgs),
@@ -83,6 +88,7 @@ async fn run(args: Tsh, output: &mut Output) -> Result<(), Failure> {
         TshCommand::Login(args) => login::run(args, &context, output).await,
         TshCommand::Logout(args) => logout::run(args, &context, output).await,
         TshCommand::Status(args) => status::run(args, &context, output),
+        TshCommand::Mfa(args) => mfa::run(args, &context, output).await,
         TshCommand::Apps(args) => apps::run(args, &context, output).await,
         TshCommand::Aws(args) => aws::run(args, &context, output).await,
         TshCommand::Proxy(args) => proxy_aws::run(args, &context, output).await,

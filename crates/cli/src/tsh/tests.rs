@@ -9,6 +9,7 @@ use pki::{Authority, AuthorityKind, KeyPair, Trust};
 
 use super::app_session::{self, SavedSession};
 use super::apps::config::{self, ConfigArgs, ConfigFormat};
+use super::browser::Browser;
 use super::context::{Context, Global};
 use super::status::{self, StatusArgs};
 use super::{aws, logout};
@@ -45,7 +46,12 @@ impl Saved {
     }
 
     pub(super) fn context(&self) -> Context {
-        Context { global: Global::default(), home: Home::new(self.folder.path()), now }
+        Context {
+            global: Global::default(),
+            home: Home::new(self.folder.path()),
+            browser: Browser::None,
+            now,
+        }
     }
 
     fn claims(life: i64, app: Option<AppClaims>) -> Claims {

@@ -8,7 +8,7 @@ use api::error::ErrorBody;
 use api::types::console::ConsoleSignIn;
 use api::wire;
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
@@ -16,7 +16,9 @@ use hyper_util::rt::TokioIo;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
 use crate::tsh::app_session::{self, SavedSession};
+use crate::tsh::browser::Browser;
 use crate::tsh::context::{Context, Login};
+use crate::tsh::factor::Asker;
 use crate::tsh::{agent_line, launch_page};
 
 /// Largest answer of the agent, bytes.
@@ -30,19 +32,9 @@ pub struct LaunchArgs {
     /// For AWS apps: name or ARN of the role to use
     #[arg(long)]
     pub aws_role: Option<String>,
-    /// What to do with the address
+    /// What to do with the address. Whoever has that of a console is signed in by it
     #[arg(long, value_enum, default_value_t)]
     pub browser: Browser,
-}
-
-/// What is done with the address.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Browser {
-    /// Open it in the user's browser.
-    #[default]
-    Default,
-    /// Print it. Whoever has the address of a console is signed in by it.
-    None,
 }
 
 /// Runs `tsh apps launch`.
@@ -106,7 +98,9 @@ async fn console(
     let client = context.client(login)?;
     let role = app_session::choose_role(login, app, role, output)?;
     let wanted = (app.name(), Some(role));
-    let session = app_session::open_unsaved(login, &client, wanted).await?;
+    let session =
+        app_session::open_unsaved(Asker { context, login, client: &client }, wanted, output)
+            .await?;
     let signed_in = Box::pin(ask(context, login, &session)).await;
     if let Some(claims) = &session.claims.app {
         // Best effort: one that cannot be ended expires.

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::tsh::app_session::{self, SavedSession};
 use crate::tsh::apps::config;
+use crate::tsh::browser::Browser;
 use crate::tsh::context::Context;
 
 /// Log in to an app
@@ -17,6 +18,9 @@ pub struct LoginArgs {
     /// For AWS apps: name or ARN of the role to use
     #[arg(long)]
     pub aws_role: Option<String>,
+    /// With `none`, print the address of a page instead of opening it
+    #[arg(long, value_enum)]
+    pub browser: Option<Browser>,
     /// Say nothing
     #[arg(short, long)]
     pub quiet: bool,
@@ -27,6 +31,7 @@ pub struct LoginArgs {
 /// # Errors
 /// When there is no such app, no single role is meant, or the cluster refuses.
 pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
+    let context = &context.with_browser(args.browser);
     let login = context.valid_login()?;
     let client = context.client(&login)?;
     let app = app_session::find_app(&client, &args.app).await?;
