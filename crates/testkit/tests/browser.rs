@@ -33,7 +33,7 @@ fn walk_to_the_console(second_factor: &'static str, factor: &str) {
     assert!(destination.starts_with("https://console.aws.amazon.com/"), "{destination}");
     assert_eq!(found["referrer"], "", "the console is not told where it came from");
     assert_eq!(found["opener"], true);
-    let journal = cluster.sandbox.control("journal").to_string();
+    let journal = cluster.sandbox.control("requests").to_string();
     assert!(journal.contains("getSigninToken"), "{journal}");
     let logs = [cluster.server.output(), cluster.agent.as_ref().unwrap().output()].concat();
     assert!(!logs.contains("SigninToken="), "the federation URL is in a log");
