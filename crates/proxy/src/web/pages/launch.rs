@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use super::account::{Shown, factor_of};
-use super::{Frame, Here, go, leave};
+use super::{Frame, Here, leave};
 use crate::apps::{ConsoleLaunch, LaunchError, WebLaunch};
 use crate::web::links;
 use crate::web::page::{Filled, Page};
@@ -45,7 +45,8 @@ pub(crate) async fn web(
     Query(back): Query<Back>,
 ) -> Result<Response, Refusal> {
     match launched(&page, &headers, (&host, &back), None).await {
-        Ok(address) => Ok(go(&address)),
+        // The way here may have begun with the form of the sign-in page.
+        Ok(address) => Ok(leave(page.frame(Here::Apps), &address, &format!("Opening {host}"))),
         Err(LaunchError::Auth(error)) if error.needs_mfa() => {
             ask_for_web(&page, (&host, &back), None).await
         }
