@@ -485,6 +485,7 @@ impl Reader<'_> {
                 "cloud": entry.cloud.unwrap_or_default(),
                 "public_addr": entry.public_addr.unwrap_or_default(),
                 "insecure_skip_verify": entry.insecure_skip_verify,
+                "rewrite": entry.rewrite,
                 "aws": entry.aws.map(|aws| serde_json::json!({ "external_id": aws.external_id })),
             },
         });

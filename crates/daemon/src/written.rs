@@ -205,6 +205,7 @@ pub(crate) struct AppEntry {
     pub(crate) public_addr: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) insecure_skip_verify: bool,
+    pub(crate) rewrite: Option<access::resource::Rewrite>,
     pub(crate) aws: Option<AppAws>,
 }
 

@@ -5,6 +5,7 @@ mod kind;
 mod lists;
 mod lock;
 mod metadata;
+mod reserved;
 mod role;
 mod user;
 mod validate;
@@ -14,6 +15,7 @@ pub use kind::{AppKind, AppVersion, LockKind, LockVersion, RoleKind, UserKind, U
 pub use lists::LabelSelector;
 pub use lock::{Lock, LockSpec, LockTarget};
 pub use metadata::Metadata;
+pub use reserved::is_reserved_header;
 pub use role::{
     LockingMode, RequireMfa, Role, RoleConditions, RoleOptions, RoleSpec, RoleVersion, Rule,
 };

@@ -3,6 +3,7 @@
 use super::{Finding, Resource, label_findings};
 use crate::names::ClusterName;
 use crate::resource::app::{ACCOUNT_LABEL, App};
+use crate::resource::is_reserved_header;
 
 /// What the token for an app may hold.
 const JWT_CLAIMS: &[&str] = &["roles-and-traits", "roles", "traits", "none"];
@@ -43,6 +44,16 @@ impl Resource for App {
                  put it in quotes to keep leading zeros"
             );
             found.push(Finding::new(path, message));
+        }
+        let headers = self.spec.rewrite.iter().flat_map(|rewrite| &rewrite.headers);
+        for (index, header) in headers.enumerate() {
+            let name = header.split_once(':').map_or("", |(name, _)| name.trim());
+            if is_reserved_header(name) {
+                let path = format!("spec.rewrite.headers[{index}]");
+                let message =
+                    format!("`{name}` is set by the agent itself, so this line has no effect");
+                found.push(Finding::new(path, message));
+            }
         }
         if !self.is_aws() && looks_like_console(&self.spec.uri) {
             let message = "this is not recognised as the AWS console; write https://console.aws.amazon.com, \
