@@ -136,21 +136,7 @@ impl Cluster {
         let authorities = Arc::new(Authorities::new("test.example.com", &clock));
         let auth = StandIn::start(&authorities).await;
         let data_dir = tempfile::tempdir().unwrap();
-        let mut config = ProxyConfig {
-            listen_addr: "127.0.0.1:0".parse().unwrap(),
-            public_addr: PublicAddr::parse("proxy.example.com:443").unwrap(),
-            auth_addr: auth.addr.to_string(),
-            credential: authorities.host(SystemRole::Proxy, "proxy-1"),
-            trust: LiveTrust::new(authorities.trust()),
-            cluster: authorities.name.clone(),
-            web_certificate: WebCertificate::self_signed(data_dir.path().to_owned()),
-            limits: Limits {
-                open: Duration::from_secs(2),
-                session_wait: Duration::from_millis(300),
-                ..Limits::default()
-            },
-            tunnel: TunnelSettings::default(),
-        };
+        let mut config = config(&authorities, &auth, data_dir.path());
         change(&mut config);
         let proxy = proxy::start(config, clock.clock()).await.unwrap();
         let cluster = Self { authorities, auth, proxy, clock, _data_dir: data_dir };
@@ -181,6 +167,40 @@ impl Cluster {
             lock_expires: None,
             expires: None,
         }))));
+    }
+
+    /// Puts a user there who may do everything.
+    pub(crate) fn add_admin(&self, name: &str) {
+        self.add_user(name, false);
+        let rule = serde_json::json!([{"resources": ["*"], "verbs": ["*"]}]);
+        self.give(name, serde_json::json!(["arn:aws:iam::123456789012:role/Reader"]), rule);
+    }
+
+    /// Lets a user use these AWS roles with every app, and do nothing else.
+    pub(crate) fn allow(&self, name: &str, arns: &[&str]) {
+        self.give(name, serde_json::json!(arns), serde_json::json!([]));
+    }
+
+    fn give(&self, name: &str, arns: serde_json::Value, rules: serde_json::Value) {
+        let role = serde_json::json!({
+            "kind": "role", "version": "v7", "metadata": {"name": "all"},
+            "spec": {"allow": {"app_labels": {"*": "*"}, "aws_role_arns": arns, "rules": rules}},
+        });
+        let role: access::Role = serde_json::from_value(role).unwrap();
+        self.auth.tell(Change::Put(Item::Role(Box::new(role))));
+        let mut user = UserNow::new(UserName::parse(name).unwrap(), vec!["all".parse().unwrap()]);
+        user.traits = None;
+        self.auth.tell(Change::Put(Item::User(Box::new(user))));
+    }
+
+    /// Another proxy of the same cluster, in place of this one.
+    pub(crate) async fn restart_proxy(self) -> Self {
+        self.proxy.stop(Duration::from_secs(1)).await;
+        let config = config(&self.authorities, &self.auth, self._data_dir.path());
+        let proxy = proxy::start(config, self.clock.clock()).await.unwrap();
+        let cluster = Self { proxy, ..self };
+        until("the proxy has a snapshot", || cluster.proxy.health().follows_auth).await;
+        cluster
     }
 
     /// Puts a live session of an hour there; `digit` makes its id.
@@ -230,6 +250,24 @@ impl Cluster {
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let user = self.authorities.user("alice");
         self.dial(wire::ALPN_APP, &wire::app_server_name(session), Some(user)).await
+    }
+}
+
+fn config(authorities: &Authorities, auth: &StandIn, data_dir: &std::path::Path) -> ProxyConfig {
+    ProxyConfig {
+        listen_addr: "127.0.0.1:0".parse().unwrap(),
+        public_addr: PublicAddr::parse("proxy.example.com:443").unwrap(),
+        auth_addr: auth.addr.to_string(),
+        credential: authorities.host(SystemRole::Proxy, "proxy-1"),
+        trust: LiveTrust::new(authorities.trust()),
+        cluster: authorities.name.clone(),
+        web_certificate: WebCertificate::self_signed(data_dir.to_owned()),
+        limits: Limits {
+            open: Duration::from_secs(2),
+            session_wait: Duration::from_millis(300),
+            ..Limits::default()
+        },
+        tunnel: TunnelSettings::default(),
     }
 }
 

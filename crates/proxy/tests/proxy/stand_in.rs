@@ -15,7 +15,7 @@ use api::wire;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
@@ -25,7 +25,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::cluster::Authorities;
+use crate::cluster::{Authorities, Turned};
+use crate::people::{self, Asker, PASSWORD, People};
 
 /// The only token that works.
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -39,12 +40,13 @@ pub(crate) struct StandIn {
     pub(crate) logins: Mutex<Vec<LoginRequest>>,
     pub(crate) accepted: Mutex<Vec<InviteAcceptance>>,
     pub(crate) invite: Mutex<Option<Invite>>,
+    pub(crate) people: People,
     trust: Trust,
     tasks: Mutex<JoinSet<()>>,
 }
 
 impl StandIn {
-    pub(crate) async fn start(authorities: &Authorities) -> Arc<Self> {
+    pub(crate) async fn start(authorities: &Arc<Authorities>) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let auth = Arc::new(Self {
             addr: listener.local_addr().unwrap(),
@@ -52,6 +54,7 @@ impl StandIn {
             logins: Mutex::default(),
             accepted: Mutex::default(),
             invite: Mutex::new(Some(invite(InviteKind::Invite))),
+            people: People::new(authorities),
             trust: authorities.trust(),
             tasks: Mutex::default(),
         });
@@ -63,14 +66,18 @@ impl StandIn {
             clock: authorities.clock.clock(),
         })
         .unwrap();
-        let app = Router::new()
+        let app = people::routes(Router::new())
             .route(routes::WATCH, get(follow))
             .route(routes::PING, get(ping))
-            .route(routes::LOGIN, post(login))
+            .route(routes::LOGIN, post(people::login))
             .route(routes::JOIN, post(join))
             .route(routes::INVITE, get(show).post(accept))
             .with_state(Arc::clone(&auth));
-        auth.tasks.lock().unwrap().spawn(serve(listener, TlsAcceptor::from(tls), app));
+        auth.tasks.lock().unwrap().spawn(serve(
+            listener,
+            (TlsAcceptor::from(tls), authorities.trust(), authorities.clock.clone()),
+            app,
+        ));
         auth
     }
 
@@ -86,12 +93,20 @@ impl StandIn {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, app: Router) {
+async fn serve(
+    listener: TcpListener,
+    (tls, trust, clock): (TlsAcceptor, Trust, Turned),
+    app: Router,
+) {
     let mut connections = JoinSet::new();
     while let Ok((tcp, _)) = listener.accept().await {
-        let (tls, app) = (tls.clone(), app.clone());
+        let (tls, trust, clock, app) = (tls.clone(), trust.clone(), clock.clone(), app.clone());
         connections.spawn(async move {
             let Ok(tls) = tls.accept(tcp).await else { return };
+            let peer = tls.get_ref().1.peer_certificates().unwrap_or_default();
+            let identity = pki::identity_of(peer, &trust, clock.now()).ok();
+            let asker = Asker(identity.map(|identity| identity.subject().to_owned()));
+            let app = app.layer(Extension(asker));
             let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(tls), TowerToHyperService::new(app))
                 .await;
@@ -156,9 +171,9 @@ async fn ping() -> Json<Ping> {
     })
 }
 
-async fn login(State(auth): Shared, Json(request): Json<LoginRequest>) -> Response {
+pub(crate) fn login(auth: &StandIn, request: LoginRequest) -> Response {
     auth.logins.lock().unwrap().push(request.clone());
-    if request.password.expose() != "correct horse battery" {
+    if request.password.expose() != PASSWORD {
         let words = ErrorBody::new("invalid user name, password or code", None);
         return (StatusCode::UNAUTHORIZED, Json(words)).into_response();
     }
