@@ -14,7 +14,7 @@ use tracing::debug;
 use super::app_session::{self, SavedSession};
 use super::context::{Context, Login};
 use super::local_proxy::{
-    Desk, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
+    Desk, LocalKey, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
 };
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
@@ -70,12 +70,9 @@ impl Gateway {
         let credential = LiveCredential::new(session.credential.clone());
         let route = route(context, login, &session, &credential)?;
         let road = Road::open(route, &tasks, &stop);
-        let desk = Desk {
-            road: road.clone(),
-            keys: keys.verifier(),
-            session: Arc::clone(&state),
-            now: context.now,
-        };
+        let key =
+            LocalKey { keys: keys.verifier(), road: road.clone(), session: Arc::clone(&state) };
+        let desk = Desk { ring: Arc::new(key), now: context.now };
         let mode = match door {
             Door::HttpsProxy => Mode::HttpsProxy(upstream()?),
             Door::EndpointUrl => Mode::EndpointUrl,

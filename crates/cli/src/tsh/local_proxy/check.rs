@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use aws::Service;
 use aws::reply::Fault;
-use aws::sigv4::{self, Keys, PayloadHash};
+use aws::sigv4::{self, Authorization, Keys, PayloadHash, VerifyError};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
@@ -15,6 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::body::{self, BodyError, REQUEST_LIMIT, Upload};
+use super::key_ring::{KeyRing, LocalKey};
 
 /// A body of at most this length is read and hashed even where its signed hash would let it stream.
 const READ_ANYWAY: u64 = 64 * 1024;
@@ -50,6 +51,8 @@ pub(crate) struct Checked {
     pub(crate) hash: Option<[u8; 32]>,
     /// The service that it is signed for: for the shape of an error.
     pub(crate) service: Option<Service>,
+    /// The pair of keys that it is signed with, and the app session behind it.
+    pub(crate) key: LocalKey,
 }
 
 /// Checks host and signature, reading the body where its hash is needed.
@@ -57,9 +60,11 @@ pub(crate) async fn check(
     parts: &Parts,
     body: Incoming,
     place: &Place,
-    (keys, now): (&Keys, SystemTime),
+    (ring, now): (&dyn KeyRing, SystemTime),
 ) -> Result<Checked, Refusal> {
     check_host(parts, place)?;
+    let key = key_of(parts, ring)?;
+    let keys: &Keys = &key.keys;
     let declared = sigv4::declared_payload(parts)
         .map_err(|error| Refusal::new(Fault::Invalid, error.to_string()))?;
     let streams = match declared {
@@ -78,7 +83,7 @@ pub(crate) async fn check(
                 return Err(Refusal::new(Fault::SignatureMismatch, message));
             }
             let service = service(parts, &authorization);
-            Ok(Checked { upload: Upload::Stream(body), hash: None, service })
+            Ok(Checked { upload: Upload::Stream(body), hash: None, service, key })
         }
         _ => {
             let bytes = read(body).await?;
@@ -89,9 +94,18 @@ pub(crate) async fn check(
                 _ => None,
             };
             let service = service(parts, &authorization);
-            Ok(Checked { upload: Upload::Whole(bytes), hash, service })
+            Ok(Checked { upload: Upload::Whole(bytes), hash, service, key })
         }
     }
+}
+
+/// The pair of keys that the request says it is signed with.
+fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, Refusal> {
+    let found = Authorization::of_request(parts).and_then(|authorization| {
+        let id = authorization.access_key_id();
+        ring.find(id).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
+    });
+    found.map_err(|error| Refusal::new(error.fault(), error.to_string()))
 }
 
 fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Service> {

@@ -7,7 +7,6 @@ use api::error::Chain;
 use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
 use aws::Service;
 use aws::reply::{ErrorReply, Fault, service_of};
-use aws::sigv4::Keys;
 use http::header::{CONNECTION, HOST};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
@@ -18,18 +17,14 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::check::{self, Checked, Place, Refusal};
-use super::dial::{DialError, Road, RoadError};
-use super::session::SessionState;
+use super::dial::{DialError, RoadError};
+use super::key_ring::{KeyRing, LocalKey};
 
 /// What answering a request takes. Shared by every connection.
 #[derive(Debug)]
 pub struct Desk {
-    /// The way to the agent.
-    pub road: Road,
-    /// The throwaway keys that requests must be signed with.
-    pub keys: Keys,
-    /// The app session.
-    pub session: Arc<SessionState>,
+    /// The keys that requests may be signed with, and where each pair leads.
+    pub ring: Arc<dyn KeyRing>,
     /// The clock.
     pub now: fn() -> SystemTime,
 }
@@ -56,13 +51,13 @@ impl Desk {
     pub(crate) async fn answer(&self, place: &Place, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let now = (self.now)();
-        let checked = match check::check(&parts, body, place, (&self.keys, now)).await {
+        let checked = match check::check(&parts, body, place, (&*self.ring, now)).await {
             Ok(checked) => checked,
             Err(refusal) => return reply_of(service_of(&parts), &refusal),
         };
         let service = checked.service;
-        if self.session.has_ended(now) {
-            return reply_of(service, &self.ended());
+        if checked.key.session.has_ended(now) {
+            return reply_of(service, &checked.key.ended());
         }
         match self.pass(parts, checked).await {
             Ok(reply) => reply,
@@ -72,15 +67,18 @@ impl Desk {
 
     async fn pass(&self, mut parts: Parts, checked: Checked) -> Result<Response<Body>, Refusal> {
         reshape(&mut parts, checked.hash)?;
-        let reply = self.road.send(Request::from_parts(parts, ()), checked.upload).await;
-        let (mut head, body) = reply.map_err(|error| self.unavailable(&error))?.into_parts();
+        let key = checked.key;
+        let reply = key.road.send(Request::from_parts(parts, ()), checked.upload).await;
+        let (mut head, body) = reply.map_err(|error| key.unavailable(&error))?.into_parts();
         let body = Body::of_reply(&head.headers, body).await.map_err(|error| {
             Refusal::new(Fault::Unavailable, format!("the answer broke off: {}", Chain(&error)))
         })?;
         head.version = Version::HTTP_11;
         Ok(Response::from_parts(head, body))
     }
+}
 
+impl LocalKey {
     fn ended(&self) -> Refusal {
         let app = self.session.app();
         let message = format!(

@@ -1,5 +1,7 @@
 //! Throwaway keys: what the AWS tools sign with, worth nothing outside this process.
 
+use std::sync::Arc;
+
 use aws::Secret;
 use aws::sigv4::{Credentials, Keys};
 use aws_lc_rs::hmac;
@@ -86,12 +88,12 @@ impl ThrowawayKeys {
 
     /// What signatures are checked with.
     #[must_use]
-    pub fn verifier(&self) -> Keys {
-        Keys::new(Credentials {
+    pub fn verifier(&self) -> Arc<Keys> {
+        Arc::new(Keys::new(Credentials {
             access_key_id: self.access_key_id.clone(),
             secret_access_key: self.secret_access_key.clone(),
             session_token: None,
-        })
+        }))
     }
 }
 

@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::agent::Agent;
-use super::{Desk, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream};
+use super::{
+    Desk, LocalKey, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
+};
 use crate::edge;
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
@@ -108,8 +110,8 @@ impl Bench {
         let ca = LocalCa::generate("aws", edge::now(), Duration::from_secs(3600)).unwrap();
         let end = edge::now() + Duration::from_secs(3600);
         let session = Arc::new(SessionState::new(AppName::parse("aws").unwrap(), end));
-        let desk =
-            Desk { road, keys: keys.verifier(), session: Arc::clone(&session), now: edge::now };
+        let key = LocalKey { keys: keys.verifier(), road, session: Arc::clone(&session) };
+        let desk = Desk { ring: Arc::new(key), now: edge::now };
         let settings = Settings { mode, port: 0, local_ca: ca.clone(), desk };
         let proxy = LocalProxy::start(settings, &tasks, &stop).await.unwrap();
         Self { cluster, agent, proxy, keys, ca, session, stop }
