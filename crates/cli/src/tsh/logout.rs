@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::time::timeout;
 
 use super::address::ProxyAddress;
+use super::app_sessions;
 use super::context::{Context, profile_failure};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -74,10 +75,9 @@ async fn end_sessions(context: &Context, profile: &Profile) -> Option<()> {
     let login = context.login_of(profile.clone()).ok()?;
     let client = context.client(&login).ok()?;
     for app in apps {
-        let credential = context.home.app_credential(profile, &app).ok()?;
-        let claims = pki::unverified_claims(credential.cert()).ok()?;
-        // Best effort, as above.
-        let _ = client.end_app_session(&claims.app?.session).await;
+        for session in app_sessions::of_app(context, &login, &app) {
+            app_sessions::tell_ended(&client, &session).await;
+        }
     }
     Some(())
 }

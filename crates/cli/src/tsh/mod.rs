@@ -2,16 +2,23 @@
 
 pub mod address;
 pub mod app_session;
+pub mod app_sessions;
 pub mod apps;
 pub mod aws;
 pub mod completion;
 pub mod context;
 pub mod gateway;
+pub mod key_book;
+pub mod local_ca;
 pub mod local_proxy;
 pub mod login;
 pub mod logout;
 pub mod proxy_aws;
+pub mod proxy_banner;
+pub mod renewer;
+pub mod session_ring;
 pub mod status;
+pub mod trust_store;
 pub mod version;
 
 #[cfg(test)]

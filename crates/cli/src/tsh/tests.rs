@@ -4,12 +4,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use access::identity::{AppClaims, Claims};
 use access::{App, AppName, AppSessionId, ClusterName, RoleName, UserName};
-use api::profile::{Home, Profile};
+use api::profile::{Home, Profile, Rank};
 use pki::{Authority, AuthorityKind, KeyPair, Trust};
 
 use super::app_session::{self, SavedSession};
+use super::app_sessions;
 use super::apps::config::{self, ConfigArgs, ConfigFormat};
 use super::context::{Context, Global};
+use super::local_ca::Place;
 use super::status::{self, StatusArgs};
 use super::{aws, logout};
 use crate::format::Format;
@@ -97,7 +99,9 @@ impl Saved {
         };
         let certificate =
             self.certificate(&Self::claims(i64::try_from(life).unwrap(), Some(claims)));
-        self.context().home.save_app(profile, &app, &certificate).unwrap();
+        let context = self.context();
+        let login = context.login_of(profile.clone()).unwrap();
+        app_sessions::keep(&context, &login, (&app, &certificate), Rank::Newest).unwrap();
     }
 
     pub(super) fn sessions(&self, profile: &Profile) -> Vec<SavedSession> {
@@ -224,7 +228,7 @@ async fn the_one_aws_app_is_found_or_asked_for() {
     let login = context.login_of(profile.clone()).unwrap();
     let choose = async |name: Option<&str>| {
         let (mut output, _, _) = Output::kept();
-        let found = aws::session(&context, &login, name, &mut output).await;
+        let found = aws::session(&context, &login, (name, None), &mut output).await;
         found.map(|session| session.app.to_string()).map_err(|failure| failure.to_string())
     };
     let none = "please login to AWS app using 'tsh apps login' first";
@@ -287,7 +291,8 @@ fn the_local_authority_is_kept_while_it_outlives_the_session() {
     let login = context.login_of(profile.clone()).unwrap();
     let mut session = saved.sessions(&profile).remove(0);
     let ca = |session: &SavedSession| {
-        let ca = app_session::local_ca(&context, &login, session).unwrap();
+        let place = Place::of_app(&context, &login, &session.app);
+        let ca = place.authority(now(), session.claims.expires).unwrap();
         ca.cert().as_str().to_owned()
     };
     let first = ca(&session);

@@ -25,8 +25,8 @@ const READ_ANYWAY: u64 = 64 * 1024;
 pub(crate) enum Place {
     /// The AWS host that it named in CONNECT, lower case, without a port.
     Aws(Arc<str>),
-    /// Us, as an endpoint URL.
-    Endpoint,
+    /// Us, as an endpoint URL, with what else clients may call us by.
+    Endpoint(Arc<[String]>),
 }
 
 /// Why a request goes no further, in words for the SDK.
@@ -120,6 +120,7 @@ fn verify(
     now: SystemTime,
 ) -> Result<sigv4::Authorization, Refusal> {
     sigv4::verify(parts, payload, keys, now)
+        .map(|verified| verified.authorization)
         .map_err(|error| Refusal::new(error.fault(), error.to_string()))
 }
 
@@ -150,7 +151,10 @@ fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
             let name = host.strip_suffix(":443").unwrap_or(host);
             name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case(dialled)
         }
-        Place::Endpoint => is_local(host),
+        Place::Endpoint(names) => {
+            let bare = bare(host);
+            is_local(host) || names.iter().any(|name| name.eq_ignore_ascii_case(bare))
+        }
     };
     if fits {
         return Ok(());
@@ -160,21 +164,27 @@ fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
             "the request's Host `{}` is not the host that the connection was made to, `{dialled}`",
             shown(host)
         ),
-        Place::Endpoint => format!(
-            "this is an endpoint URL on localhost; the request's Host `{}` is not",
+        Place::Endpoint(_) => format!(
+            "this is an endpoint URL on localhost; the request's Host `{}` is not \
+             (where it is reached by other names, give them with --listen-name)",
             shown(host)
         ),
     };
     Err(Refusal::new(Fault::AccessDenied, message))
 }
 
-/// Whether a Host is this machine's: `localhost`, a name under it, or a loopback address.
-fn is_local(host: &str) -> bool {
+/// A Host without its port and brackets.
+fn bare(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name)
+}
+
+/// Whether a Host is this machine's: `localhost`, a name under it, or a loopback address.
+fn is_local(host: &str) -> bool {
+    let bare = bare(host);
     let lower = bare.to_ascii_lowercase();
     lower == "localhost"
         || lower.ends_with(".localhost")
@@ -221,6 +231,22 @@ mod tests {
         let host = &["s3.amazonaws.com"];
         assert!(check_host(&parts("https://s3.amazonaws.com/", host), &place).is_ok());
         assert!(check_host(&parts("https://evil.example.org/", host), &place).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_url_may_have_further_names() {
+        let names = ["host.docker.internal".to_owned(), "172.17.0.1".to_owned()];
+        let place = Place::Endpoint(names.to_vec().into());
+        for (host, fits) in [
+            ("localhost:8443", true),
+            ("host.docker.internal:8443", true),
+            ("HOST.docker.internal", true),
+            ("172.17.0.1:8443", true),
+            ("172.17.0.2:8443", false),
+            ("x.host.docker.internal:8443", false),
+        ] {
+            assert_eq!(check_host(&parts("/", &[host]), &place).is_ok(), fits, "{host}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The listeners of the local proxy, on loopback addresses only.
+//! The listeners of the local proxy: on this machine's loopback, unless the user has asked for another address.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -45,8 +45,10 @@ pub enum Mode {
 pub struct Settings {
     /// Its kind.
     pub mode: Mode,
-    /// 0 for any free port.
-    pub port: u16,
+    /// Where to listen; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// Names and addresses that clients on other machines may call an endpoint URL by.
+    pub names: Vec<String>,
     /// Signs what it shows to the AWS tools.
     pub local_ca: LocalCa,
     /// Answers requests.
@@ -63,10 +65,10 @@ pub struct LocalProxy {
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The port cannot be had.
-    #[error("cannot listen on 127.0.0.1:{port}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which.
-        port: u16,
+        address: SocketAddr,
         /// Why.
         source: io::Error,
     },
@@ -80,6 +82,7 @@ pub enum StartError {
 
 struct Shared {
     mode: Mode,
+    names: Arc<[String]>,
     tls: Arc<ServerConfig>,
     desk: Desk,
     room: Semaphore,
@@ -97,21 +100,21 @@ impl LocalProxy {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, StartError> {
-        let Settings { mode, port, local_ca, desk } = settings;
-        let listen_error = |source| StartError::Listen { port, source };
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen_error)?;
+        let Settings { mode, listen, names, local_ca, desk } = settings;
+        let listen_error = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let clock = Clock::from(desk.now);
-        let leaves = LocalLeaves::new(local_ca, clock.clone()).map_err(StartError::LocalCa)?;
+        let leaves = LocalLeaves::with_names(local_ca, clock.clone(), names.clone())
+            .map_err(StartError::LocalCa)?;
         let tls = pki::web::web_server(leaves, vec![b"http/1.1".to_vec()], clock)
             .map_err(StartError::Tls)?;
         let second = match &mode {
             // `localhost` may mean ::1 to a client; without IPv6 there is only one.
-            Mode::EndpointUrl => {
+            Mode::EndpointUrl if address.ip() == Ipv4Addr::LOCALHOST => {
                 TcpListener::bind((Ipv6Addr::LOCALHOST, address.port())).await.ok()
             }
-            Mode::HttpsProxy(_) => None,
+            _ => None,
         };
         let mode = match mode {
             Mode::HttpsProxy(upstream) => Mode::HttpsProxy(upstream.without(address)),
@@ -119,6 +122,7 @@ impl LocalProxy {
         };
         let shared = Arc::new(Shared {
             mode,
+            names: names.into(),
             tls,
             desk,
             room: Semaphore::new(MOST_CONNECTIONS),
@@ -169,7 +173,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     // Latency only; without it the connection works as well.
     let _ = stream.set_nodelay(true);
     let place = match &shared.mode {
-        Mode::EndpointUrl => Place::Endpoint,
+        Mode::EndpointUrl => Place::Endpoint(Arc::clone(&shared.names)),
         Mode::HttpsProxy(upstream) => match connect::read(&mut stream).await {
             Ok(target) if target.port == 443 && aws::endpoint::is_aws_host(&target.host) => {
                 if connect::accept(&mut stream).await.is_err() {
@@ -177,7 +181,8 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
                 }
                 Place::Aws(target.host.into())
             }
-            Ok(target) => return pass_through(upstream, &target, stream).await,
+            Ok(target) if is_near(&stream) => return pass_through(upstream, &target, stream).await,
+            Ok(_) => return refuse_far(stream).await,
             Err(error) => return refuse(&error, stream).await,
         },
     };
@@ -207,6 +212,19 @@ async fn serve_http(shared: &Shared, place: Place, stream: TcpStream) {
         .await;
     if let Err(error) = served {
         debug!(error = %api::error::Chain(&error), "a client's connection ended");
+    }
+}
+
+/// Whether the client is on this machine. Others get no way into the user's network.
+fn is_near(stream: &TcpStream) -> bool {
+    stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+}
+
+async fn refuse_far(mut stream: TcpStream) {
+    let sentence = "this proxy takes clients on other machines to AWS hosts only; \
+                    name the other hosts in their NO_PROXY";
+    if let Err(error) = connect::refuse(&mut stream, "403 Forbidden", sentence).await {
+        debug!(%error, "a refusal could not be written");
     }
 }
 
