@@ -121,7 +121,7 @@ impl Endpoint {
                 signed: shown(scope.service()),
             });
         }
-        if self.region.as_str() == scope.region() {
+        if scope.covers(self.region.as_str()) {
             return Ok(self);
         }
         match Region::parse(scope.region()) {
