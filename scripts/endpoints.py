@@ -30,7 +30,7 @@ from botocore.regions import EndpointResolver
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "crates/aws/data/endpoints.txt"
 
 # Their places in the table are constants of the program (crates/aws/src/service.rs).
-FIRST = ["dynamodb", "dynamodbstreams", "sts", "s3", "iam"]
+FIRST = ["dynamodb", "dynamodbstreams", "sts", "s3", "iam", "s3control", "signin"]
 
 # Services without an SDK client: id, name, signing name, and what hosts they have.
 # {A} is an account id, * is one label.
@@ -65,6 +65,9 @@ OTHER_SERVICES = [
     # https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/gateway-inbound-auth.html
     ("bedrock-agentcore-gateway", "Bedrock AgentCore gateways", "bedrock-agentcore"),
 ]
+
+# Their X-Amz-Target: https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html
+OTHER_TARGETS = {"transcribe-streaming": "com.amazonaws.transcribe.Transcribe"}
 
 # Hosts that name a customer's resource, or that older SDKs use: template, service, and in which partitions
 # ("" is all). The suffix {S} is the partition's plain one, {D} the dual-stack one.
@@ -122,6 +125,8 @@ FAMILIES = [
     ("queue.{S}@us-east-1", "sqs", "aws"),
     # https://docs.aws.amazon.com/general/latest/gr/ec2-service.html: EC2 without a region
     ("ec2.{S}@us-east-1", "ec2", "aws"),
+    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-global-endpoints.html: the identifier has a dot
+    ("*.*.endpoint.events.{S}", "events+", ""),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sts_global-endpoint.html
     ("sts.{S}@us-east-1", "sts", "aws"),
     ("autoscaling.{S}@us-east-1", "autoscaling", "aws"),
@@ -134,6 +139,10 @@ FAMILIES = [
     ("cloudformation.{S}@us-east-1", "cloudformation", "aws"),
     ("{R}.elasticmapreduce.{S}", "emr", ""),
 ]
+
+# Parameters without which some rule sets say nothing; the account becomes {A}.
+ACCOUNT = "123456789012"
+SAMPLES = {"KvsARN": f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/x"}
 
 PROTOCOLS = {"json": "j", "query": "q", "ec2": "e", "rest-json": "r", "rest-xml": "x", "smithy-rpc-v2-cbor": "c"}
 METHODS = {"GET": "G", "POST": "P", "PUT": "U", "DELETE": "D", "HEAD": "H", "PATCH": "A"}
@@ -165,6 +174,12 @@ class Facts:
     def model(self, name):
         return self.session.get_service_model(name)
 
+    def signs(self, name):
+        """Whether requests are signed with SigV4 at all: `auth` lists schemes; without it, `signatureVersion` decides."""
+        meta = self.model(name).metadata
+        schemes = meta.get("auth") or [meta["signatureVersion"]]
+        return any("sigv4" in scheme or scheme in ("v4", "s3", "s3v4") for scheme in schemes)
+
     def provider(self, name):
         return EndpointProvider(self.loader.load_service_model(name, "endpoint-rule-set-1"), self.partition_data)
 
@@ -188,7 +203,8 @@ def signed_as(endpoint, default_name, region):
     schemes = endpoint.properties.get("authSchemes") or [{"name": "sigv4"}]
     wide = any(scheme["name"] == "sigv4a" for scheme in schemes)
     plain = next((scheme for scheme in schemes if scheme["name"] == "sigv4"), schemes[0])
-    return plain.get("signingName", default_name), plain.get("signingRegion", region), wide
+    own = region if plain["name"] == "sigv4" else None
+    return plain.get("signingName", default_name), plain.get("signingRegion", own), wide
 
 
 class Answers:
@@ -198,9 +214,12 @@ class Answers:
         self.by_region = {}
         definitions = provider.ruleset.parameters
         builtins = {p.builtin: name for name, p in definitions.items() if p.builtin}
+        needs_account = ("RequiresAccountId", True) in statics
         if (fips and "AWS::UseFIPS" not in builtins) or (dual and "AWS::UseDualStack" not in builtins):
             return
-        given = dict(statics)
+        given = dict(statics) | {name: value for name, value in SAMPLES.items() if name in definitions}
+        if needs_account:
+            given["AccountId"] = ACCOUNT
         for builtin, value in (("AWS::UseFIPS", fips), ("AWS::UseDualStack", dual)):
             if builtin in builtins:
                 given[builtins[builtin]] = value
@@ -213,15 +232,23 @@ class Answers:
                     endpoint = provider.resolve_endpoint(**given, Region=region)
                 except BotoCoreError:
                     continue
-                hosts[region] = (urlsplit(endpoint.url).netloc, signed_as(endpoint, name, region))
+                host = urlsplit(endpoint.url).netloc
+                # The account that the host prefix brings in anyway.
+                host = host.removeprefix(ACCOUNT + ".") if needs_account else host.replace(ACCOUNT, "{A}")
+                hosts[region] = (host, signed_as(endpoint, name, region))
         many = [p for p in facts.partitions if len(p.regions) > 1 and found[p]]
         is_global = {p: len({host for host, _ in found[p].values()}) == 1 for p in many}
         # A partition with one region does not tell a global host from a regional one; the others do.
         usual = all(is_global.values())
         for partition, hosts in found.items():
             same = is_global.get(partition, usual)
-            for region, (host, signed) in hosts.items():
-                self.by_region[region] = normal(partition, region, host, signed, "" if same else region)
+            answers = {r: normal(partition, r, host, signed, "" if same else r) for r, (host, signed) in hosts.items()}
+            elsewhere = any("{R}" in template and sign == "G" for template, _, sign, _ in answers.values())
+            for region, (template, name, sign, wide) in answers.items():
+                # The region of the global services is signed for as a part of its partition, not as itself.
+                if elsewhere and region == partition.main or not facts.signs(service):
+                    sign = "G" if "{R}" not in template or elsewhere else "R"
+                self.by_region[region] = template, name, sign, wide
 
 
 def normal(partition, region, host, signed, own):
@@ -231,7 +258,7 @@ def normal(partition, region, host, signed, own):
     name, signing_region, wide = signed
     if signing_region == region and "{R}" in template:
         sign = "R"
-    elif signing_region == partition.main:
+    elif signing_region in (None, partition.main):
         sign = "G"
     else:
         sign = signing_region
@@ -420,6 +447,10 @@ def legacy_hosts(facts, hosts):
                 template, name, sign, wide = normal(partition, region, host, (name, region, False), own)
                 if not template.endswith(("{S}", "{D}")):
                     continue
+                exact, _, exact_sign, _ = normal(partition, region, host, (name, region, False), "")
+                exact_text = sign_text(name, default_name, exact_sign, False, exact)
+                if partition.index in hosts.rows.get(exact, {}).get(service + exact_text, ()):
+                    continue
                 general = template.replace("{G}", "{R}") if "{G}" in template and sign == "G" else template
                 general_text = sign_text(name, default_name, "R", False, general)
                 if partition.index in hosts.rows.get(general, {}).get(service + general_text, ()):
@@ -430,12 +461,13 @@ def legacy_hosts(facts, hosts):
 def families(facts, hosts):
     ids = set(all_ids(facts))
     for text, service, partitions in FAMILIES:
+        service, wide = service.removesuffix("+"), service.endswith("+")
         assert service in ids, service
         template, _, region = text.partition("@")
         for partition in facts.partitions:
             if not partitions or partition.id in partitions.split():
-                sign = "G" if region == partition.main else (region or "R")
-                hosts.add(template, partition, service, sign_text("", "", sign, False, template))
+                sign = "R" if "{R}" in template else "G" if region in ("", partition.main) else region
+                hosts.add(template, partition, service, sign_text("", "", sign, wide, template))
 
 
 def key_giving(model):
@@ -463,7 +495,7 @@ def gives_keys(shape, seen):
     return any(gives_keys(member, seen) for member in shape.members.values())
 
 
-def service_line(model, service):
+def service_line(facts, model, service):
     meta = model.metadata
     spoken = list(meta.get("protocols") or [meta["protocol"]])
     letters = [PROTOCOLS[name] for name in [meta["protocol"], *spoken]]
@@ -474,11 +506,7 @@ def service_line(model, service):
     targets = meta.get("targetPrefix", "")
     namespace = meta.get("xmlNamespace", "")
     space = meta["serviceId"].replace(" ", "_").replace("-", "_").upper()
-    # botocore: `auth` is a list of schemes in order; without it, `signatureVersion` decides.
-    schemes = meta.get("auth") or [meta["signatureVersion"]]
-    signs = any("sigv4" in scheme or scheme in ("v4", "s3", "s3v4") for scheme in schemes)
-    fields = [service, name, signing_name(model), space, "".join(dict.fromkeys(letters)), targets, meta["apiVersion"],
-              namespace, "" if signs else "-"]
+    fields = [service, name, signing_name(model), space, "".join(dict.fromkeys(letters)), targets, namespace, "" if facts.signs(service) else "-"]
     return "S\t" + "\t".join(fields)
 
 
@@ -522,13 +550,14 @@ def build():
         model, provider = facts.model(service), facts.provider(service)
         groups = host_rows(facts, service, provider, model, hosts) if service != "s3" else []
         parameter_hosts(facts, service, model, hosts)
-        block = [service_line(model, service)]
+        block = [service_line(facts, model, service)]
         block += [f"G\t{prefix}\t{said}" for prefix, said, _ in groups]
         if service != "s3":
             block += operation_lines(model, service, groups, key_giving(model))
         blocks.append(block)
     for identifier, name, signing in OTHER_SERVICES:
-        blocks.append([f"S\t{identifier}\t{name}\t{signing}\t{identifier.replace('-', '_').upper()}\tr\t\t\t\t"])
+        target = OTHER_TARGETS.get(identifier, "")
+        blocks.append([f"S\t{identifier}\t{name}\t{signing}\t{identifier.replace('-', '_').upper()}\tr\t{target}\t\t"])
     families(facts, hosts)
     legacy_hosts(facts, hosts)
     lines += ["H\t" + line for line in hosts.lines()]

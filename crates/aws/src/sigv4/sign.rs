@@ -196,7 +196,7 @@ pub fn sign(
 ) -> Result<Signed, SignError> {
     let stamp = Stamp::of(now).ok_or(SignError::Time)?;
     let client = Authorization::of_request(&parts).ok();
-    let signing_name = destination.endpoint.service().signing_name();
+    let signing_name = destination.endpoint.signing_name();
     let declared = is_s3(signing_name)
         || parts.headers.contains_key(CONTENT_SHA256)
         || *payload == PayloadHash::Unsigned;
@@ -226,7 +226,7 @@ pub fn sign(
 
 /// The endpoint's own; by the algorithm that the client chose.
 fn scope(endpoint: &Endpoint, client: Option<&Authorization>, stamp: &Stamp) -> Scope {
-    let signing_name = endpoint.service().signing_name();
+    let signing_name = endpoint.signing_name();
     match client.map(Authorization::scope) {
         Some(scope) if scope.algorithm() == Algorithm::Ecdsa => {
             Scope::new(Algorithm::Ecdsa, [stamp.date(), scope.region(), signing_name])
