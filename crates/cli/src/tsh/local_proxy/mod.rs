@@ -15,6 +15,7 @@ mod keys;
 mod listen;
 mod pass_through;
 mod session;
+mod upload;
 
 pub use dial::{DialError, Road, RoadError, Route};
 pub use forward::Desk;

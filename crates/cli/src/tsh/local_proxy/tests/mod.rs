@@ -4,6 +4,7 @@ mod agent;
 mod client;
 mod refusals;
 mod road;
+mod streamed;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
