@@ -1,6 +1,6 @@
 //! Several app sessions at once: one for each app and AWS role, each with a certificate of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use access::AppName;
 use api::Client;
@@ -75,6 +75,19 @@ pub fn saved_for(
     (app, role): (&AppName, Option<&RoleArn>),
 ) -> Option<SavedSession> {
     of_app(context, login, app).into_iter().find(|session| session.aws_role() == role)
+}
+
+/// Where the certificate of a session is: the app's usual place for its newest.
+#[must_use]
+pub fn certificate(context: &Context, login: &Login, session: &SavedSession) -> PathBuf {
+    let home = &context.home;
+    let newest = super::app_session::saved(context, login, &session.app).ok().flatten();
+    match session.aws_role() {
+        Some(role) if newest.is_none_or(|newest| newest.aws_role() != Some(role)) => {
+            home.role_certificate(&login.profile, &session.app, &slot(role))
+        }
+        _ => home.app_files(&login.profile, &session.app).certificate,
+    }
 }
 
 /// Saves the certificate of a session.

@@ -85,30 +85,36 @@ pub async fn session(
         None => of_app(app_session::live(context, login)?, name)?,
     };
     let name = match found {
-        Found::Session(session) => return aws_only(session),
+        Found::Session(session) => return aws_only(*session),
         Found::App(name) => name,
     };
     let client = context.client(login)?;
-    let app = app_session::find_app(&client, &name).await?;
+    let app = Box::pin(app_session::find_app(&client, &name)).await?;
     if !app.is_aws() {
         return Err(not_aws(&name));
     }
     // It is not the user's choice for the commands that name no role.
-    app_session::log_in(context, login, (&app, role, Rank::Beside), output).await
+    Box::pin(app_session::log_in(context, login, (&app, role, Rank::Beside), output)).await
 }
 
 /// What there is of a session that is meant.
 enum Found {
     /// It.
-    Session(SavedSession),
+    Session(Box<SavedSession>),
     /// Its app, which is to be logged in to.
     App(String),
 }
 
+impl Found {
+    fn there(session: SavedSession) -> Self {
+        Self::Session(Box::new(session))
+    }
+}
+
 fn of_app(live: Vec<SavedSession>, name: Option<&str>) -> Result<Found, Failure> {
-    let Some(name) = name else { return only(live).map(Found::Session) };
+    let Some(name) = name else { return only(live).map(Found::there) };
     let found = live.into_iter().find(|session| session.app == *name);
-    Ok(found.map_or_else(|| Found::App(name.to_owned()), Found::Session))
+    Ok(found.map_or_else(|| Found::App(name.to_owned()), Found::there))
 }
 
 /// Among every live session, the one of a role, by name or ARN.
@@ -133,7 +139,7 @@ fn of_role(live: Vec<SavedSession>, (name, role): (Option<&str>, &str)) -> Resul
             .with_hint("name the app with --app, and the role by its ARN with --aws-role"));
     }
     match (aws.pop(), name, apps.as_slice()) {
-        (Some(session), ..) => Ok(Found::Session(session)),
+        (Some(session), ..) => Ok(Found::there(session)),
         (None, Some(name), _) => Ok(Found::App(name.to_owned())),
         (None, None, [only]) => Ok(Found::App(only.clone())),
         (None, None, []) => Err(log_in_first()),

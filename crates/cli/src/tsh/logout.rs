@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::address::ProxyAddress;
 use super::app_sessions;
+use super::aws_profile;
 use super::context::{Context, profile_failure};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -64,7 +65,10 @@ async fn all(context: &Context, output: &mut Output) -> Result<(), Failure> {
 async fn forget(context: &Context, profile: &Profile) -> Result<(), Failure> {
     // Best effort: a cluster that cannot be told lets the sessions expire.
     let _ = timeout(FAREWELL, Box::pin(end_sessions(context, profile))).await;
-    context.home.remove(profile).map_err(profile_failure)
+    // First, because the login's folder tells where they are.
+    let profiles = aws_profile::forget(context, profile, None);
+    context.home.remove(profile).map_err(profile_failure)?;
+    profiles
 }
 
 async fn end_sessions(context: &Context, profile: &Profile) -> Option<()> {

@@ -5,6 +5,7 @@ pub mod app_session;
 pub mod app_sessions;
 pub mod apps;
 pub mod aws;
+pub mod aws_profile;
 pub mod completion;
 pub mod context;
 pub mod gateway;
@@ -61,6 +62,8 @@ pub enum TshCommand {
     Apps(apps::AppsArgs),
     /// Run the AWS CLI through an app
     Aws(aws::AwsArgs),
+    /// Write profiles for app sessions into the AWS config file
+    AwsProfile(aws_profile::AwsProfileArgs),
     /// Run a local proxy
     Proxy(proxy_aws::ProxyArgs),
     /// Print a completion script for a shell
@@ -89,6 +92,7 @@ async fn run(args: Tsh, output: &mut Output) -> Result<(), Failure> {
         TshCommand::Status(args) => status::run(args, &context, output),
         TshCommand::Apps(args) => apps::run(args, &context, output).await,
         TshCommand::Aws(args) => aws::run(args, &context, output).await,
+        TshCommand::AwsProfile(args) => aws_profile::run(args, &context, output).await,
         TshCommand::Proxy(args) => proxy_aws::run(args, &context, output).await,
         TshCommand::Completion(_) => Ok(()),
     }

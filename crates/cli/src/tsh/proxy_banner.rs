@@ -318,14 +318,42 @@ mod tests {
     fn several_sessions_share_the_settings() {
         let pairs = vec![pair("aws", "reader"), pair("prod", "admin")];
         let text = Banner { pairs, ..banner(Door::HttpsProxy, EnvFormat::Unix) }.text();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        Started AWS proxy on http://127.0.0.1:23456.
+
+        Use the following HTTPS proxy setting to connect to the proxy:
+          export AWS_CA_BUNDLE=/home/alice/.tsh/aws-localca.pem
+          export HTTPS_PROXY=http://127.0.0.1:23456
+
+        with the credentials of the app and AWS role that are meant:
+
+        aws as arn:aws:iam::123456789012:role/reader:
+          export AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
+          export AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
+
+        prod as arn:aws:iam::123456789012:role/admin:
+          export AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
+          export AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
+        ");
     }
 
     #[test]
     fn java_gets_properties_and_a_trust_store() {
         let trust_store = Some("/home/alice/.tsh/aws-localca.jks".to_owned());
         let https = Banner { trust_store, ..banner(Door::HttpsProxy, EnvFormat::Java) };
-        insta::assert_snapshot!(https.text(), @"");
+        insta::assert_snapshot!(https.text(), @r"
+        Started AWS proxy on http://127.0.0.1:23456.
+
+        Give the following properties to the JVM, for example by JAVA_TOOL_OPTIONS:
+          -Djavax.net.ssl.trustStore=/home/alice/.tsh/aws-localca.jks
+          -Djavax.net.ssl.trustStoreType=JKS
+          -Dhttps.proxyHost=127.0.0.1
+          -Dhttps.proxyPort=23456
+
+        and the following credentials in its environment, where no other user of this machine sees them:
+          AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
+          AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
+        ");
         let endpoint = Banner { door: Door::EndpointUrl, ..https }.text();
         assert!(endpoint.contains("  AWS_ENDPOINT_URL=https://localhost:23456\n"), "{endpoint}");
         assert!(!endpoint.contains("proxyHost"), "{endpoint}");

@@ -247,6 +247,38 @@ async fn the_one_aws_app_is_found_or_asked_for() {
     assert_eq!(choose(Some("prod")).await.unwrap(), "prod");
 }
 
+const WRITER: &str = "arn:aws:iam::123456789012:role/writer";
+
+#[tokio::test]
+async fn a_role_is_chosen_beside_the_newest() {
+    let saved = Saved::new();
+    let profile = saved.log_in("teleport.example.com", 43_200);
+    let context = saved.context();
+    let login = context.login_of(profile.clone()).unwrap();
+    let choose = async |name: Option<&str>, role: Option<&str>| {
+        let (mut output, _, _) = Output::kept();
+        let found = aws::session(&context, &login, (name, role), &mut output).await;
+        let shown = |s: SavedSession| format!("{} {}", s.app, s.aws_role().unwrap().name());
+        found.map(shown).map_err(|failure| failure.to_string())
+    };
+    let none = "please login to AWS app using 'tsh apps login' first";
+    assert_eq!(choose(None, Some("reader")).await.unwrap_err(), none);
+    saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+    saved.log_in_to_app(&profile, "aws", (Some(WRITER), 3_600));
+    // The role that was logged in to last, as before there could be two.
+    assert_eq!(choose(None, None).await.unwrap(), "aws writer");
+    assert_eq!(choose(Some("aws"), None).await.unwrap(), "aws writer");
+    assert_eq!(choose(None, Some("reader")).await.unwrap(), "aws reader");
+    assert_eq!(choose(Some("aws"), Some(READER)).await.unwrap(), "aws reader");
+    assert_eq!(choose(None, Some("")).await.unwrap(), "aws writer");
+    saved.log_in_to_app(&profile, "prod", (Some(READER), 3_600));
+    assert_eq!(choose(Some("prod"), Some("reader")).await.unwrap(), "prod reader");
+    let several = choose(None, Some("reader")).await.unwrap_err();
+    assert!(several.starts_with("role \"reader\" could be "), "{several}");
+    let absent = choose(None, Some("absent")).await.unwrap_err();
+    assert!(absent.starts_with("multiple AWS apps are available (aws, prod)"), "{absent}");
+}
+
 #[test]
 fn config_shows_the_files_of_an_app() {
     let saved = Saved::new();
@@ -254,7 +286,7 @@ fn config_shows_the_files_of_an_app() {
     // The saved certificates are read by the real clock's `now` of the context, so all still last.
     let run = |app: Option<&str>, format| {
         let (mut output, data, _) = Output::kept();
-        let args = ConfigArgs { app: app.map(str::to_owned), format };
+        let args = ConfigArgs { app: app.map(str::to_owned), aws_role: None, format };
         let ended = config::run(&args, &saved.context(), &mut output);
         let home = saved.folder.path().display().to_string();
         ended.map(|()| data.text().replace(&home, "~/.tsh")).map_err(|failure| failure.to_string())

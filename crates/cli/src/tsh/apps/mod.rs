@@ -4,6 +4,7 @@ pub mod config;
 pub mod login;
 pub mod logout;
 pub mod ls;
+pub mod roles;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +25,8 @@ enum AppsCommand {
     Ls(ls::LsArgs),
     /// Log in to an app
     Login(login::LoginArgs),
+    /// List the AWS roles that you may use
+    Logins(roles::LoginsArgs),
     /// Log out of an app, or of all
     Logout(logout::LogoutArgs),
     /// Show where the files of an app are
@@ -38,6 +41,7 @@ pub async fn run(args: &AppsArgs, context: &Context, output: &mut Output) -> Res
     match &args.command {
         AppsCommand::Ls(args) => ls::run(args, context, output).await,
         AppsCommand::Login(args) => login::run(args, context, output).await,
+        AppsCommand::Logins(args) => roles::run(args, context, output).await,
         AppsCommand::Logout(args) => logout::run(args, context, output).await,
         AppsCommand::Config(args) => config::run(args, context, output),
     }
