@@ -18,6 +18,7 @@ mod chance;
 pub mod config;
 mod forward;
 mod heartbeat;
+mod outgoing;
 mod policy;
 mod record;
 mod refusal;
@@ -26,7 +27,9 @@ pub mod service;
 pub mod spool;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tunnels;
+mod upstream;
 
 pub use config::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};
 pub use service::{Handle, StartError, start};
