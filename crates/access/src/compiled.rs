@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::aws_session::{SessionSide, SessionTemplate};
 use crate::labels::{Selector, SelectorTemplate};
 use crate::language::matcher::Fit;
 use crate::language::predicate::{Facts, LabelSource, Predicate};
 use crate::language::template::Template;
-use crate::names::{RoleName, Traits};
+use crate::names::{RoleName, Traits, UserName};
 use crate::resource::{App, LabelSelector, RequireMfa, Role, RoleConditions, Rule};
 use crate::role_set::longest_session;
 use crate::rules::Verb;
@@ -20,13 +21,15 @@ pub(crate) struct CompiledRole {
     role: Arc<Role>,
     allow: SideTemplate,
     deny: SideTemplate,
+    session: SessionTemplate,
 }
 
 impl CompiledRole {
     pub(crate) fn new(role: Arc<Role>) -> Self {
         let allow = SideTemplate::new(Some(&role.allowed_app_labels()), &role.spec.allow);
         let deny = SideTemplate::new(role.spec.deny.app_labels.as_ref(), &role.spec.deny);
-        Self { role, allow, deny }
+        let session = SessionTemplate::new(&role.spec.allow);
+        Self { role, allow, deny, session }
     }
 
     pub(crate) fn role(&self) -> &Arc<Role> {
@@ -56,14 +59,16 @@ impl CompiledRole {
         [&self.allow, &self.deny]
             .into_iter()
             .any(|side| side.literal.is_none() || side.has_conditions())
+            || self.session.reads_user()
     }
 
     /// Fills the templates for a user.
-    pub(crate) fn fill(self: &Arc<Self>, traits: &Traits) -> FilledRole {
+    pub(crate) fn fill(self: &Arc<Self>, user: &UserName, traits: &Traits) -> FilledRole {
         FilledRole {
             role: Arc::clone(self),
             allow: self.allow.fill(traits),
             deny: self.deny.fill(traits),
+            session: self.session.fill(user, traits),
         }
     }
 }
@@ -74,6 +79,7 @@ pub(crate) struct FilledRole {
     pub(crate) role: Arc<CompiledRole>,
     pub(crate) allow: Arc<Side>,
     pub(crate) deny: Arc<Side>,
+    pub(crate) session: Arc<SessionSide>,
 }
 
 impl FilledRole {

@@ -4,10 +4,12 @@
 //! account, roles, deny rules, allow rules, forbidden calls. Deny is greedy: labels, expression
 //! or ARN, each by itself, refuse. Allow is not: labels and ARN must be allowed by one role.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws::{Call, RoleArn};
 
+use crate::aws_session::{self, AwsSession, SessionPolicy};
 use crate::compiled::FilledRole;
 use crate::denial::{Denial, DenialReason, Wanted};
 use crate::identity::{AppClaims, Claims, Identity};
@@ -39,6 +41,8 @@ pub struct Grant {
     aws_role: RoleArn,
     until: SystemTime,
     external_id: Option<String>,
+    aws_session: Arc<AwsSession>,
+    session_policy: Option<Arc<str>>,
 }
 
 impl Grant {
@@ -83,6 +87,18 @@ impl Grant {
     pub fn external_id(&self) -> Option<&str> {
         self.external_id.as_deref()
     }
+
+    /// Session tags and source identity for AssumeRole.
+    #[must_use]
+    pub fn aws_session(&self) -> &Arc<AwsSession> {
+        &self.aws_session
+    }
+
+    /// The session policy for AssumeRole, as far as it concerns what was granted.
+    #[must_use]
+    pub fn session_policy(&self) -> Option<&Arc<str>> {
+        self.session_policy.as_ref()
+    }
 }
 
 /// Decides whether a call may go out.
@@ -107,18 +123,33 @@ fn check_call(
     request: &AccessRequest<'_>,
     policy: &Policy,
 ) -> Result<Grant, DenialReason> {
-    let (app, now) = (request.app, request.now);
+    let mut grant = check_role(identity, (request.app, request.now), policy)?;
+    if request.call.hands_out_keys() {
+        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
+    }
+    let told = grant.aws_session.policy.as_ref().filter(|policy| policy.is_split());
+    if let Some(told) = told {
+        grant.session_policy = Some(told.document(request.call.service().signing_name()));
+    }
+    Ok(grant)
+}
+
+/// Whether the certificate's AWS role may be used through the app now, whatever for.
+pub(crate) fn check_role(
+    identity: &Identity,
+    (app, now): (&App, SystemTime),
+    policy: &Policy,
+) -> Result<Grant, DenialReason> {
     let claims = standing::certificate(identity, now, policy)?;
     let (certificate, session) = live_session(claims, app, now, policy)?;
     let aws_role = certified_role(certificate, app)?;
     let standing = Standing::of(claims, now, policy)?;
     check_denied(&standing, app, Some(aws_role))?;
     let mfa = if claims.mfa { Intent::OpenWithMfa } else { Intent::Open };
-    check_allowed(&standing, &AppUse { app, aws_role: Some(aws_role), intent: mfa }, policy)?;
+    let wanted = AppUse { app, aws_role: Some(aws_role), intent: mfa };
+    check_allowed(&standing, &wanted, policy)?;
     check_certified(claims, aws_role)?;
-    if request.call.hands_out_keys() {
-        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
-    }
+    let aws_session = aws_session(&standing, &wanted)?;
     Ok(Grant {
         user: claims.user.clone(),
         cluster: claims.cluster.clone(),
@@ -127,11 +158,25 @@ fn check_call(
         aws_role: aws_role.clone(),
         until: identity.expires().min(session.expires),
         external_id: app.external_id().map(str::to_owned),
+        session_policy: aws_session.policy.as_ref().map(SessionPolicy::whole),
+        aws_session,
     })
 }
 
+/// What AWS is told: by the traits as of now, which must be what they were at the login.
+fn aws_session(
+    standing: &Standing<'_>,
+    wanted: &AppUse<'_>,
+) -> Result<Arc<AwsSession>, DenialReason> {
+    let session = aws_session::merged(allowing_both(standing, wanted))?;
+    if !session.is_empty() && standing.tells_aws_otherwise() {
+        return Err(DenialReason::TraitsChanged);
+    }
+    Ok(session)
+}
+
 /// The certificate's app session, which must be live and be this user's, for this app and role.
-fn live_session<'a>(
+pub(crate) fn live_session<'a>(
     claims: &'a Claims,
     app: &App,
     now: SystemTime,
@@ -159,7 +204,10 @@ fn live_session<'a>(
 }
 
 /// The AWS role of the certificate, which must suit the app.
-fn certified_role<'a>(certificate: &'a AppClaims, app: &App) -> Result<&'a RoleArn, DenialReason> {
+pub(crate) fn certified_role<'a>(
+    certificate: &'a AppClaims,
+    app: &App,
+) -> Result<&'a RoleArn, DenialReason> {
     if !app.is_aws() {
         return Err(DenialReason::NotAnAwsApp);
     }
@@ -177,7 +225,7 @@ fn check_account(app: &App, aws_role: &RoleArn) -> Result<(), DenialReason> {
     }
 }
 
-fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReason> {
+pub(crate) fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReason> {
     if claims.allowed_aws_roles.iter().any(|allowed| allowed == aws_role.as_str()) {
         return Ok(());
     }
@@ -185,7 +233,7 @@ fn check_certified(claims: &Claims, aws_role: &RoleArn) -> Result<(), DenialReas
 }
 
 /// Deny rules of every role that the user has now.
-fn check_denied(
+pub(crate) fn check_denied(
     standing: &Standing<'_>,
     app: &App,
     aws_role: Option<&RoleArn>,
@@ -222,14 +270,14 @@ fn check_denied_by(
 
 /// What is wanted of an app.
 #[derive(Clone, Copy)]
-struct AppUse<'a> {
-    app: &'a App,
-    aws_role: Option<&'a RoleArn>,
-    intent: Intent,
+pub(crate) struct AppUse<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) aws_role: Option<&'a RoleArn>,
+    pub(crate) intent: Intent,
 }
 
 /// Allow rules: one role must allow the app and, where one is wanted, the AWS role.
-fn check_allowed(
+pub(crate) fn check_allowed(
     standing: &Standing<'_>,
     wanted: &AppUse<'_>,
     policy: &Policy,

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use aws::RoleArn;
+use aws::{Partition, RoleArn};
 use thiserror::Error;
 
 use crate::moment::rfc3339_text;
 use crate::names::{AppName, ClusterName, RoleName};
+use crate::resource::AppTraffic;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -128,6 +129,9 @@ codes! {
     SessionOfAnotherApp => "session-of-another-app",
     SessionOfAnotherRole => "session-of-another-role",
     NotAnAwsApp => "not-an-aws-app",
+    OtherTraffic => "other-traffic",
+    NoConsole => "no-console",
+    OtherPartition => "other-partition",
     NoAwsRole => "no-aws-role",
     Locked => "locked",
     LocksOutOfDate => "locks-out-of-date",
@@ -146,6 +150,9 @@ codes! {
     OtherAccount => "other-account",
     MfaRequired => "mfa-required",
     OptionNotSupported => "option-not-supported",
+    AwsSessionBroken => "aws-session-broken",
+    PolicyTooLongForConsole => "policy-too-long-for-console",
+    TraitsChanged => "traits-changed",
     HandsOutKeys => "hands-out-keys",
     NoRuleAllows => "no-rule-allows",
     DeniedByRule => "denied-by-rule",
@@ -202,6 +209,26 @@ pub enum DenialReason {
     /// The app is not AWS.
     #[error("the app is not an AWS app")]
     NotAnAwsApp,
+    /// The app is of another kind than the connection.
+    #[error("the app is {}", .app.words())]
+    OtherTraffic {
+        /// What the app is.
+        app: AppTraffic,
+    },
+    /// The partition has no console that browsers can be sent to.
+    #[error("partition `{partition}` has no public console")]
+    NoConsole {
+        /// The partition.
+        partition: Partition,
+    },
+    /// The app's console is of another partition than the role.
+    #[error("the app is the console of partition `{console}`, the AWS role is of `{role}`")]
+    OtherPartition {
+        /// The app's.
+        console: Partition,
+        /// The role's.
+        role: Partition,
+    },
     /// The certificate carries no AWS role.
     #[error("the certificate carries no AWS role")]
     NoAwsRole,
@@ -308,6 +335,22 @@ pub enum DenialReason {
         /// The option.
         option: &'static str,
     },
+    /// What a role tells AWS of the session cannot be had for this user.
+    #[error(
+        "role `{role}` sets what AWS is told of the session, and that cannot be had for this user: {what}"
+    )]
+    AwsSessionBroken {
+        /// The role.
+        role: RoleName,
+        /// Which setting, and why.
+        what: String,
+    },
+    /// A session policy that is split by service does not fit a console session.
+    #[error("the session policy of the user's roles is longer than what AWS takes for the console")]
+    PolicyTooLongForConsole,
+    /// What AWS is told would be another thing by the traits as of now than by those of the login.
+    #[error("the user's traits have changed since the login, and a role tells AWS of them")]
+    TraitsChanged,
     /// The answer would hold AWS keys.
     #[error("the answer to {operation} would hold AWS keys, which never leave the agent")]
     HandsOutKeys {
@@ -339,9 +382,10 @@ impl DenialReason {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::CertificateExpired { .. } | Self::OtherCluster { .. } | Self::NotAUser => {
-                "log in again with tsh login"
-            }
+            Self::CertificateExpired { .. }
+            | Self::OtherCluster { .. }
+            | Self::NotAUser
+            | Self::TraitsChanged => "log in again with tsh login",
             Self::NoAppSession
             | Self::OtherApp { .. }
             | Self::SessionUnknown
@@ -354,6 +398,9 @@ impl DenialReason {
                 "log in again with tsh login; if that does not help, ask an administrator for the role"
             }
             Self::NotAnAwsApp => "ask an administrator to check the app's uri or cloud",
+            Self::OtherTraffic { .. } => "use tsh aws for AWS apps, and tsh proxy app for others",
+            Self::NoConsole { .. } => "use tsh aws instead",
+            Self::OtherPartition { .. } => "choose a role of the app's own partition",
             Self::Locked { .. } => "ask an administrator to remove the lock",
             Self::LocksOutOfDate => {
                 "try again shortly; an administrator can see whether the agent reaches the cluster"
@@ -363,7 +410,8 @@ impl DenialReason {
             }
             Self::DeniedByLabels { .. }
             | Self::DeniedByExpression { .. }
-            | Self::DeniedByArn { .. } => {
+            | Self::DeniedByArn { .. }
+            | Self::DeniedByRule { .. } => {
                 "ask an administrator to change that role or to take it from the user"
             }
             Self::DenyRuleBroken { .. } => "ask an administrator to correct that role",
@@ -385,13 +433,16 @@ impl DenialReason {
             Self::OptionNotSupported { .. } => {
                 "ask an administrator to remove the option from the role"
             }
+            Self::PolicyTooLongForConsole => {
+                "use tsh aws, or ask an administrator to shorten the roles' aws_session_policy"
+            }
+            Self::AwsSessionBroken { .. } => {
+                "ask an administrator to correct the role's aws_session_… settings or the user's traits"
+            }
             Self::HandsOutKeys { .. } => {
                 "use the AWS role of the app session directly; for another role ask for it in aws_role_arns"
             }
             Self::NoRuleAllows { .. } => "ask an administrator for a role with such a rule",
-            Self::DeniedByRule { .. } => {
-                "ask an administrator to change that role or to take it from the user"
-            }
             Self::HostNotEntitled { .. } => "join the host with the system role that it needs",
         }
     }

@@ -9,9 +9,11 @@
 //! - [`decide`](mod@decide): may this call go out? [`rules`]: may this resource be touched?
 //! - [`issue`]: what goes into a certificate.
 
+mod aws_session;
 pub mod choose_role;
 mod compiled;
 pub mod decide;
+pub mod decide_app;
 pub mod denial;
 pub mod identity;
 pub mod issue;
@@ -26,8 +28,10 @@ pub mod role_set;
 pub mod rules;
 mod standing;
 
+pub use aws_session::{AwsSession, SessionPolicy};
 pub use choose_role::{RoleChoice, available_aws_roles, malformed_aws_roles, resolve_aws_role};
 pub use decide::{AccessRequest, AppPermit, AppRequest, Grant, Intent, decide, permit_app};
+pub use decide_app::{AppGrant, AppUseRequest, ConsoleGrant, decide_app, permit_console};
 pub use denial::{Denial, DenialReason, Wanted};
 pub use identity::{AppClaims, Claims, HostClaims, Identity, SystemRole, VerifiedClaims};
 pub use issue::{AppLogin, IssueError, Login, LoginRequest, app_claims, login_claims};
@@ -35,6 +39,6 @@ pub use names::{
     AppName, AppSessionId, BadName, ClusterName, HostId, LockName, RoleName, Traits, UserName,
 };
 pub use policy::{AppSession, AuthPreference, Policy, UserNow};
-pub use resource::{App, Finding, Lock, LockTarget, Metadata, Role, RoleVersion, User};
+pub use resource::{App, AppTraffic, Finding, Lock, LockTarget, Metadata, Role, RoleVersion, User};
 pub use role_set::{MergedOptions, RoleSet, presets};
 pub use rules::{Permit, ResourceFacts, RuleRequest, Verb, may};

@@ -391,7 +391,7 @@ impl Policy {
     /// The user's roles as of now, filled from other traits. Roles that do not exist say nothing.
     pub(crate) fn fill_roles(&self, user: &UserEntry, traits: &Traits) -> FilledRoles {
         let roles = user.now.roles.iter().filter_map(|name| self.roles.get(name));
-        let roles: Vec<FilledRole> = roles.map(|role| role.fill(traits)).collect();
+        let roles: Vec<FilledRole> = roles.map(|role| role.fill(&user.now.name, traits)).collect();
         let read_traits = roles.iter().any(|filled| filled.role.reads_traits());
         FilledRoles { traits: traits.clone(), roles, read_traits }
     }

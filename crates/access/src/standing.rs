@@ -185,6 +185,14 @@ impl<'p> Standing<'p> {
         })
     }
 
+    /// Whether the roles say another thing of AWS sessions by the certificate's traits than by those as of now.
+    pub(crate) fn tells_aws_otherwise(&self) -> bool {
+        self.other.as_ref().is_some_and(|other| {
+            let base = &self.base.get().roles;
+            base.iter().zip(&other.roles).any(|(now, then)| now.session != then.session)
+        })
+    }
+
     /// The same roles in the same order, once for each reading of the traits.
     fn views(&self) -> impl Iterator<Item = &FilledRoles> {
         std::iter::once(self.base.get()).chain(self.other.as_ref())

@@ -5,15 +5,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{AppSessionId, Grant};
+use access::{AppSessionId, AwsSession, Grant};
 use aws::session_name::session_name;
 use aws::sigv4::{Credentials, Keys};
 use aws::{Partition, Region, RoleArn, Secret};
 use aws_config::SdkConfig;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_sts::config::Region as SdkRegion;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
-use aws_sdk_sts::types::Credentials as StsCredentials;
+use aws_sdk_sts::types::{Credentials as StsCredentials, Tag};
 use moka::Expiry;
 use moka::future::Cache;
 use pki::Clock;
@@ -21,11 +23,11 @@ use thiserror::Error;
 use tracing::{debug, info};
 
 /// What AWS allows at the least.
-const SHORTEST: Duration = Duration::from_secs(15 * 60);
+pub(crate) const SHORTEST: Duration = Duration::from_secs(15 * 60);
 /// What AWS allows at the most.
-const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// What every role allows: the default maximum, and the bound of role chaining.
-const ALWAYS_ALLOWED: Duration = Duration::from_secs(60 * 60);
+pub(crate) const ALWAYS_ALLOWED: Duration = Duration::from_secs(60 * 60);
 /// New credentials are fetched this long before the end of the old.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 const MOST_CACHED: u64 = 10_000;
@@ -36,9 +38,25 @@ pub(crate) enum AssumeError {
     /// STS said no.
     #[error(
         "the agent could not assume {role}: AWS answered {code}: {message}; \
-         the role's trust policy must allow sts:AssumeRole to the agent's own AWS identity{external_id}"
+         the role's trust policy must allow {actions} to the agent's own AWS identity{external_id}"
     )]
-    Refused { role: RoleArn, code: String, message: String, external_id: &'static str },
+    Refused {
+        role: RoleArn,
+        code: String,
+        message: String,
+        actions: &'static str,
+        external_id: &'static str,
+    },
+    /// STS found policy and tags too large together.
+    #[error(
+        "the agent could not assume {role}: AWS answered PackedPolicyTooLarge: {message}; the session policy and tags \
+         that the user's roles set (aws_session_policy, aws_session_tags) are too large together when AWS has packed \
+         them: shorten them, or attach a policy to the AWS role itself"
+    )]
+    TooLarge { role: RoleArn, message: String },
+    /// The session tags cannot be put into a request.
+    #[error("the session tags of the user's roles cannot be sent")]
+    Tags(#[source] aws_sdk_sts::error::BuildError),
     /// STS had another complaint.
     #[error("the agent could not assume {role}: AWS answered {code}: {message}")]
     Failed { role: RoleArn, code: String, message: String },
@@ -53,7 +71,7 @@ pub(crate) enum AssumeError {
 impl AssumeError {
     /// Whether AWS refused by a rule, so that asking again is of no use.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Refused { .. } | Self::TooLarge { .. } | Self::Tags(_))
     }
 }
 
@@ -70,6 +88,8 @@ struct Key {
     session: AppSessionId,
     role: RoleArn,
     external_id: Option<String>,
+    told: Arc<AwsSession>,
+    policy: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
@@ -105,6 +125,8 @@ impl Assume {
             session: grant.session().clone(),
             role: grant.aws_role().clone(),
             external_id: grant.external_id().map(str::to_owned),
+            told: Arc::clone(grant.aws_session()),
+            policy: grant.session_policy().cloned(),
         };
         if let Some(assumed) = self.cache.get(&key).await {
             if self.clock.now() < assumed.use_until {
@@ -115,6 +137,36 @@ impl Assume {
         }
         let fetched = self.cache.try_get_with(key, Box::pin(self.fetch(grant))).await;
         fetched.map(|assumed| assumed.keys)
+    }
+
+    /// Fresh credentials for a sign-in to the console, for `wanted` or, where the role does not allow that, for one
+    /// hour. They are handed over, and not kept.
+    pub(crate) async fn for_console(
+        &self,
+        grant: &Grant,
+        wanted: Duration,
+    ) -> Result<(Credentials, Duration), AssumeError> {
+        let (credentials, lasts) = match self.ask(grant, wanted).await {
+            Err(AssumeError::Failed { code, .. })
+                if code == "ValidationError" && wanted > ALWAYS_ALLOWED =>
+            {
+                (self.ask(grant, ALWAYS_ALLOWED).await?, ALWAYS_ALLOWED)
+            }
+            other => (other?, wanted),
+        };
+        Ok((owned(credentials), lasts))
+    }
+
+    /// Whether the agent's own credentials are such that AWS calls it chaining when they assume a role: temporary, but
+    /// not those of an instance. One hour is all they get then.
+    pub(crate) async fn is_chaining(&self) -> bool {
+        let Some(provider) = self.sdk.credentials_provider() else { return false };
+        // Without credentials AssumeRole fails, and says why.
+        let Ok(own) = provider.provide_credentials().await else { return false };
+        let of_instance = own
+            .get_property::<Vec<AwsCredentialFeature>>()
+            .is_some_and(|features| features.contains(&AwsCredentialFeature::CredentialsImds));
+        own.session_token().is_some() && !of_instance
     }
 
     async fn fetch(&self, grant: &Grant) -> Result<Assumed, AssumeError> {
@@ -147,6 +199,10 @@ impl Assume {
             .role_session_name(session_name(grant.user().as_str()))
             .duration_seconds(seconds)
             .set_external_id(grant.external_id().map(str::to_owned))
+            .set_source_identity(grant.aws_session().source_identity.clone())
+            .set_tags(tags(grant.aws_session())?)
+            .set_transitive_tag_keys(transitive(grant.aws_session()))
+            .set_policy(grant.session_policy().map(ToString::to_string))
             .send()
             .await;
         match asked {
@@ -166,17 +222,31 @@ impl Assume {
     }
 }
 
+fn tags(told: &AwsSession) -> Result<Option<Vec<Tag>>, AssumeError> {
+    let tags = told.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
+    let tags: Vec<Tag> = tags.collect::<Result<_, _>>().map_err(AssumeError::Tags)?;
+    Ok(Some(tags).filter(|tags| !tags.is_empty()))
+}
+
+fn transitive(told: &AwsSession) -> Option<Vec<String>> {
+    let keys: Vec<String> = told.transitive_tag_keys.iter().cloned().collect();
+    Some(keys).filter(|keys| !keys.is_empty())
+}
+
 /// Takes the credentials over, with the moment until which they are used.
 fn assumed(credentials: StsCredentials, now: SystemTime) -> Option<Assumed> {
     let expires = SystemTime::try_from(credentials.expiration).ok()?;
     let lifetime = expires.duration_since(now).ok()?;
     let lasts = lifetime.saturating_sub(MARGIN).max(lifetime / 2);
-    let keys = Keys::new(Credentials {
+    Some(Assumed { keys: Arc::new(Keys::new(owned(credentials))), use_until: now + lasts, lasts })
+}
+
+fn owned(credentials: StsCredentials) -> Credentials {
+    Credentials {
         access_key_id: credentials.access_key_id,
         secret_access_key: Secret::new(credentials.secret_access_key),
         session_token: Some(Secret::new(credentials.session_token)),
-    });
-    Some(Assumed { keys: Arc::new(keys), use_until: now + lasts, lasts })
+    }
 }
 
 /// AWS's own words where it has spoken. The raw answer is never shown: it might hold credentials.
@@ -186,6 +256,9 @@ fn explain(grant: &Grant, error: &SdkError<AssumeRoleError>) -> AssumeError {
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or("an error").to_owned();
             let message = answer.err().message().unwrap_or("no reason given").to_owned();
+            if code == "PackedPolicyTooLarge" {
+                return AssumeError::TooLarge { role, message };
+            }
             if code != "AccessDenied" {
                 return AssumeError::Failed { role, code, message };
             }
@@ -193,13 +266,24 @@ fn explain(grant: &Grant, error: &SdkError<AssumeRoleError>) -> AssumeError {
                 Some(_) => ", with the app's external id",
                 None => "",
             };
-            AssumeError::Refused { role, code, message, external_id }
+            let actions = actions(grant.aws_session());
+            AssumeError::Refused { role, code, message, actions, external_id }
         }
         SdkError::ResponseError(_) => AssumeError::Unusable { role },
         SdkError::TimeoutError(_) => {
             AssumeError::NotAsked { role, why: "STS did not answer in time".to_owned() }
         }
         other => AssumeError::NotAsked { role, why: causes(other) },
+    }
+}
+
+/// What the trust policy must allow for such a session.
+fn actions(told: &AwsSession) -> &'static str {
+    match (told.tags.is_empty(), told.source_identity.is_none()) {
+        (true, true) => "sts:AssumeRole",
+        (false, true) => "sts:AssumeRole and sts:TagSession",
+        (true, false) => "sts:AssumeRole and sts:SetSourceIdentity",
+        (false, false) => "sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity",
     }
 }
 

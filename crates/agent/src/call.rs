@@ -35,7 +35,7 @@ pub(crate) struct Road {
     pub(crate) clock: Clock,
     pub(crate) trust: Arc<LiveTrust>,
     pub(crate) policy: Arc<LivePolicy>,
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) sync: SyncWhen,
     pub(crate) assume: Assume,
     pub(crate) upstream: Upstream,

@@ -23,7 +23,7 @@ use crate::record::OpenEntry;
 use crate::upstream::{Connections, DialError, Dialer, Failed, Http};
 
 /// How long neither the request may move nor the answer begin.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(crate) const SILENCE: Duration = Duration::from_secs(300);
 
 /// The way to AWS.
 pub(crate) struct Upstream {
@@ -122,7 +122,7 @@ impl Upstream {
 }
 
 /// Ends when the request has not moved for long.
-async fn silence(entry: &OpenEntry) {
+pub(crate) async fn silence(entry: &OpenEntry) {
     let mut passed = entry.bytes_in();
     loop {
         sleep(SILENCE).await;
@@ -155,9 +155,22 @@ impl Redirects {
     }
 }
 
+/// Where the operator has redirected the service that the settings call by `name`: by itself, or with all others.
+pub(crate) fn redirect_of(sdk: &SdkConfig, name: &str) -> Option<String> {
+    let general = || sdk.endpoint_url().map(str::to_owned);
+    if sdk.get_origin("endpoint_url").is_client_config() {
+        return general();
+    }
+    specific_of(sdk, name).or_else(general)
+}
+
 fn specific(sdk: &SdkConfig, service: Service) -> Option<String> {
+    specific_of(sdk, service.endpoint_url_name())
+}
+
+fn specific_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
-        .service_id(service.endpoint_url_name())
+        .service_id(name)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()

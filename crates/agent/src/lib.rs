@@ -3,6 +3,8 @@
 //! It runs beside AWS credentials, dials out to every proxy and waits for streams. Each stream is
 //! TLS with the user's own certificate; each request on it walks the one road of [`call`]:
 //! parse, decide, open an audit entry, assume the role, sign, forward, close the entry.
+//! Web apps have their own road in [`web_app`], TCP apps in [`tcp_app`], and the sign-in to the AWS
+//! console in [`console`]; all with the same rules, record and refusals.
 //!
 //! What keeps that road short is prepared beside it: [`policy`] keeps the snapshot that decides,
 //! [`heartbeat`] says which apps are served, [`tunnels`] keeps the way in open, and [`spool`] keeps
@@ -10,12 +12,16 @@
 //!
 //! AWS credentials stay in this crate: they reach no reply, log line, event or error.
 
+mod app_use;
 mod assume;
 mod aws_chain;
 mod body;
+mod bytes_between;
 mod call;
 mod chance;
+mod client;
 pub mod config;
+mod console;
 mod forward;
 mod heartbeat;
 mod outgoing;
@@ -25,11 +31,13 @@ mod refusal;
 mod server;
 pub mod service;
 pub mod spool;
+mod tcp_app;
 #[cfg(test)]
 mod tests;
 mod told;
 mod tunnels;
 mod upstream;
+mod web_app;
 
 pub use config::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};
 pub use service::{Handle, StartError, start};

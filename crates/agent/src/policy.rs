@@ -175,7 +175,13 @@ impl Follower {
                 }
                 policy
             }
-            Item::AppServer(_) => policy,
+            Item::Preference(preference) => {
+                let require_session_mfa = preference.require_session_mfa;
+                let preference =
+                    AuthPreference { require_session_mfa, ..policy.preference().clone() };
+                policy.with_preference(preference)
+            }
+            Item::AppServer(_) | Item::WebSession(_) => policy,
         }
     }
 }
@@ -205,7 +211,7 @@ fn delete(policy: Policy, key: &Key) -> Policy {
         Key::App(name) => policy.without_app(name),
         Key::AppSession(id) => policy.without_session(id),
         Key::Lock(name) => policy.without_lock(name.as_str()),
-        Key::AppServer(_) => policy,
+        Key::AppServer(_) | Key::WebSession(_) => policy,
     }
 }
 

@@ -36,7 +36,7 @@ const REQUEST_ID_HEADERS: [HeaderName; 3] = [
 ];
 
 /// Headers between two hops, which an answer does not carry on (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -45,6 +45,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
 ];
 
 /// One request from its first byte on, as far as it is known.
@@ -78,15 +79,50 @@ pub(crate) struct Answer {
 }
 
 impl Visit {
-    /// Notes who asks for what.
+    /// Notes who asks AWS for what.
     pub(crate) fn begin(identity: &Identity, parts: &Parts, now: SystemTime) -> Self {
-        let mut fields = RequestFields {
-            user: identity.subject().to_owned(),
+        let fields = RequestFields {
             method: parts.method.as_str().to_owned(),
             path: bounded(parts.uri.path()),
             aws_host: bounded(parts.uri.authority().map_or("", |authority| authority.host())),
             ..RequestFields::default()
         };
+        Self::of(identity, fields, now)
+    }
+
+    /// Notes who wants to use a web or TCP app.
+    pub(crate) fn of_app(
+        identity: &Identity,
+        (method, path, query): (&str, &str, &str),
+        now: SystemTime,
+    ) -> Self {
+        let fields = RequestFields {
+            method: bounded(method),
+            path: bounded(path),
+            raw_query: bounded(query),
+            ..RequestFields::default()
+        };
+        let mut visit = Self::of(identity, fields, now);
+        if let Some(fields) = &mut visit.fields {
+            fields.aws_role_session_name = None;
+        }
+        visit
+    }
+
+    /// Notes who wants to be signed in to the AWS console.
+    pub(crate) fn of_console(identity: &Identity, now: SystemTime) -> Self {
+        let fields = RequestFields {
+            method: "POST".to_owned(),
+            path: api::wire::CONSOLE_PATH.to_owned(),
+            aws_service: "signin".to_owned(),
+            operation: Some("ConsoleSignIn".to_owned()),
+            ..RequestFields::default()
+        };
+        Self::of(identity, fields, now)
+    }
+
+    fn of(identity: &Identity, mut fields: RequestFields, now: SystemTime) -> Self {
+        identity.subject().clone_into(&mut fields.user);
         if let Some(claims) = identity.user() {
             fields.with_mfa = claims.mfa;
             fields.aws_role_session_name = Some(session_name(claims.user.as_str()));
@@ -115,6 +151,18 @@ impl Visit {
         fields.indexes = call.tables().iter().flat_map(indexes).collect();
     }
 
+    /// Notes the host of the console's sign-in.
+    pub(crate) fn signing_in_at(&mut self, host: &str) {
+        let Some(fields) = &mut self.fields else { return };
+        fields.aws_host = bounded(host);
+    }
+
+    /// Notes where a TCP connection goes.
+    pub(crate) fn to(&mut self, target: &str) {
+        let Some(fields) = &mut self.fields else { return };
+        fields.path = bounded(target);
+    }
+
     /// Notes the app.
     pub(crate) fn through(&mut self, app: &App) {
         let Some(fields) = &mut self.fields else { return };
@@ -140,12 +188,23 @@ impl Recorder {
         grant: &Grant,
         body: &RequestBody,
     ) -> Result<OpenEntry, Refusal> {
+        if let Some(fields) = &mut visit.fields {
+            fields.aws_role_arn = Some(grant.aws_role().as_str().to_owned());
+        }
+        self.open_counting(visit, body.counter())
+    }
+
+    /// The same for what is no AWS call. `bytes_in` counts what the client sends.
+    pub(crate) fn open_counting(
+        &self,
+        visit: &mut Visit,
+        bytes_in: Arc<AtomicU64>,
+    ) -> Result<OpenEntry, Refusal> {
         let mut fields = visit.fields.take().ok_or(Refusal::Recorded)?;
         fields.decision = "allowed".to_owned();
-        fields.aws_role_arn = Some(grant.aws_role().as_str().to_owned());
         let request = self.request(visit, *fields).ok_or(Refusal::Recorded)?;
         let entry = request.open(Arc::clone(&self.spool))?;
-        Ok(OpenEntry { entry, started: visit.started, bytes_in: body.counter() })
+        Ok(OpenEntry { entry, started: visit.started, bytes_in })
     }
 
     /// Waits until the entry survives the death of the machine.
@@ -181,6 +240,11 @@ impl Recorder {
 }
 
 impl OpenEntry {
+    /// Counts the bytes that the client sends.
+    pub(crate) fn bytes_in_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes_in)
+    }
+
     /// How many bytes of the request's body have passed.
     pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
@@ -199,7 +263,8 @@ impl OpenEntry {
         self.answered(answer, 0, Some(error));
     }
 
-    fn answered(self, answer: &Answer, bytes_out: u64, error: Option<String>) {
+    /// Closes the entry of what was answered.
+    pub(crate) fn answered(self, answer: &Answer, bytes_out: u64, error: Option<String>) {
         let closing = Closing {
             error,
             status_code: Some(answer.status),
@@ -220,6 +285,11 @@ impl OpenEntry {
 }
 
 impl Answer {
+    /// One that is known by its status alone.
+    pub(crate) fn with_status(status: u16) -> Self {
+        Self { status, request_id: None }
+    }
+
     /// Reads the head.
     pub(crate) fn of<B>(reply: &Response<B>) -> Self {
         let id = REQUEST_ID_HEADERS.iter().find_map(|name| reply.headers().get(name));
@@ -228,16 +298,16 @@ impl Answer {
     }
 }
 
-/// AWS's answer on its way to the client. Its end closes the entry.
-pub(crate) struct RecordedBody {
-    inner: AwsBody,
+/// An answer on its way to the client, AWS's or an app's. Its end closes the entry.
+pub(crate) struct RecordedBody<B: Body = AwsBody> {
+    inner: B,
     bytes_out: u64,
     open: Option<(OpenEntry, Answer)>,
 }
 
-impl RecordedBody {
+impl<B: Body> RecordedBody<B> {
     /// Passes the answer on as it is, without the headers of the last hop.
-    pub(crate) fn wrap(entry: OpenEntry, reply: Response<AwsBody>) -> Response<Self> {
+    pub(crate) fn wrap(entry: OpenEntry, reply: Response<B>) -> Response<Self> {
         let answer = Answer::of(&reply);
         let (mut parts, inner) = reply.into_parts();
         remove_hop_by_hop(&mut parts.headers);
@@ -253,7 +323,10 @@ impl RecordedBody {
     }
 }
 
-impl Body for RecordedBody {
+impl<B> Body for RecordedBody<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -287,14 +360,15 @@ impl Body for RecordedBody {
     }
 }
 
-impl Drop for RecordedBody {
+impl<B: Body> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         let is_whole = self.inner.is_end_stream();
         self.close((!is_whole).then(|| "the client did not take the whole answer".to_owned()));
     }
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes the headers that are for one hop alone.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -1,4 +1,5 @@
-//! Why a call gets no answer from AWS: what the client is told, in the service's own protocol, and what is recorded.
+//! Why a call gets no answer from AWS or an app: what the client is told, in the service's own protocol, and what is
+//! recorded.
 
 use std::sync::Arc;
 
@@ -9,15 +10,18 @@ use aws::reply::{ErrorReply, Fault};
 use aws::sigv4::chunked::ChunkError;
 use aws::sigv4::{BadDestination, BadPayload, SignError};
 use aws::{BadCall, Service};
+use http::StatusCode;
 use http::request::Parts;
 use thiserror::Error;
 
 use crate::assume::AssumeError;
 use crate::body::LIMIT;
+use crate::console::SignInError;
 use crate::forward::SendError;
 use crate::spool::SpoolError;
+use crate::web_app::AppError;
 
-/// Why a call gets no answer from AWS.
+/// Why a call gets no answer from AWS, or from an app.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
     #[error(transparent)]
@@ -60,6 +64,12 @@ pub(crate) enum Refusal {
     Sign(#[from] SignError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error("the request cannot be passed on: {why}")]
+    BadRequest { why: &'static str },
+    #[error(transparent)]
+    App(#[from] AppError),
 }
 
 impl Refusal {
@@ -81,6 +91,9 @@ impl Refusal {
             Self::Destination(_) => "bad-endpoint-setting",
             Self::Sign(_) => "not-signed",
             Self::Send(error) => error.code(),
+            Self::SignIn(error) => error.code(),
+            Self::BadRequest { .. } => "bad-request",
+            Self::App(error) => error.code(),
         }
     }
 
@@ -96,6 +109,8 @@ impl Refusal {
             | Self::TooLarge
             | Self::NoApp
             | Self::AppNotServed { .. }
+            | Self::BadRequest { .. }
+            | Self::SignIn(SignInError::TooShort { .. })
             | Self::Denied(_) => Outcome::Refused,
             Self::Body(_)
             | Self::NotReady
@@ -105,7 +120,9 @@ impl Refusal {
             | Self::Destination(_)
             | Self::Sign(_) => Outcome::Failed,
             Self::Send(error) if error.was_not_made() => Outcome::Failed,
-            Self::Withheld(_) | Self::Send(_) => Outcome::Unknown,
+            Self::App(error) if error.is_before_sending() => Outcome::Failed,
+            Self::SignIn(error) if error.is_before_sending() => Outcome::Failed,
+            Self::Withheld(_) | Self::Send(_) | Self::SignIn(_) | Self::App(_) => Outcome::Unknown,
         }
     }
 
@@ -117,6 +134,20 @@ impl Refusal {
     /// What the client is told, in the words of the service that the request seems to be for.
     pub(crate) fn reply_to(&self, request: &Parts, request_id: &str) -> ErrorReply {
         ErrorReply::to_request(request, self.fault(), &Chain(self).to_string(), request_id)
+    }
+
+    /// The status of an answer to somebody who speaks plain HTTP.
+    pub(crate) fn status(&self) -> StatusCode {
+        if let Self::App(error) = self {
+            return error.status();
+        }
+        match self.fault() {
+            Fault::AccessDenied => StatusCode::FORBIDDEN,
+            Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Fault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
     }
 
     fn fault(&self) -> Fault {
@@ -131,7 +162,14 @@ impl Refusal {
             Self::TooLarge => Fault::TooLarge,
             Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,
             Self::Assume(error) if error.is_refusal() => Fault::AccessDenied,
-            Self::NotReady | Self::Spool(_) | Self::Assume(_) | Self::Send(_) => Fault::Unavailable,
+            Self::BadRequest { .. } => Fault::Invalid,
+            Self::SignIn(SignInError::TooShort { .. }) => Fault::AccessDenied,
+            Self::NotReady
+            | Self::Spool(_)
+            | Self::Assume(_)
+            | Self::Send(_)
+            | Self::SignIn(_)
+            | Self::App(_) => Fault::Unavailable,
             Self::Withheld(_) | Self::Recorded | Self::Destination(_) | Self::Sign(_) => {
                 Fault::Internal
             }

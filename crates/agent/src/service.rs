@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use pki::{Accept, ClientTls, Peers, ServerTls, TrustedServers, tls};
+use pki::{Accept, ClientTls, Peers, ServerTls, TrustedServers, WebTrust, tls};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -12,17 +12,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::app_use::AppUse;
 use crate::assume::Assume;
 use crate::aws_chain::{self, Bundle, BundleError};
 use crate::call::Road;
 use crate::config::{AgentConfig, Deps};
+use crate::console::Console;
 use crate::forward::Upstream;
 use crate::heartbeat;
 use crate::policy::{self, LivePolicy};
 use crate::record::Recorder;
 use crate::server::{SESSION_PATIENCE, Server};
 use crate::spool::{Spool, SpoolError, ship};
+use crate::tcp_app::TcpApps;
 use crate::tunnels::Tunnels;
+use crate::web_app::{Clients, Tokens, WebApps};
 
 /// What is left for shipping the last entries once calls have ended.
 const SHIP_DEADLINE: Duration = Duration::from_secs(3);
@@ -74,14 +78,8 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
     let (calls, beside, shipping) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
     let config = Arc::new(config);
     let policy = LivePolicy::new(&config);
-    let road = Arc::new(road(&config, &deps, &policy, &spool).await?);
-    let server = Server {
-        tls: server_tls(&deps)?,
-        road,
-        session_patience: SESSION_PATIENCE,
-        tasks: calls.clone(),
-        stop: stops.road.clone(),
-    };
+    let shared = Shared { config: &config, deps: &deps, policy: &policy, spool: &spool };
+    let server = server(&shared, &calls, &stops.road).await?;
     let standing = watch::Sender::new(0);
     let patience = Arc::new(OnceLock::new());
     let tunnels = Arc::new(Tunnels {
@@ -183,31 +181,68 @@ impl fmt::Debug for Handle {
     }
 }
 
-async fn road(
-    config: &AgentConfig,
-    deps: &Deps,
-    policy: &Arc<LivePolicy>,
-    spool: &Arc<Spool>,
-) -> Result<Road, StartError> {
+/// What all roads are built from.
+struct Shared<'a> {
+    config: &'a AgentConfig,
+    deps: &'a Deps,
+    policy: &'a Arc<LivePolicy>,
+    spool: &'a Arc<Spool>,
+}
+
+async fn server(
+    shared: &Shared<'_>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Server, StartError> {
+    let (config, deps) = (shared.config, shared.deps);
     let bundle = tokio::task::spawn_blocking(Bundle::from_environment).await??;
     let sdk = match &deps.aws {
         Some(sdk) => sdk.clone(),
         None => Box::pin(aws_chain::load(&bundle, deps.clock.clone())).await,
     };
     let tls = bundle.tls(deps.clock.clone())?;
-    Ok(Road {
+    let recorder = Arc::new(Recorder {
+        spool: Arc::clone(shared.spool),
+        cluster: config.cluster.clone(),
+        host_id: config.host_id.clone(),
+    });
+    let app_use = AppUse { policy: Arc::clone(shared.policy), clock: deps.clock.clone() };
+    let (sync, stop) = (config.spool.sync, stop.clone());
+    let unverified = unverified(&deps.clock)?;
+    let web = WebApps {
+        app_use: app_use.clone(),
+        recorder: Arc::clone(&recorder),
+        sync,
+        tokens: Tokens::new(Some(deps.auth.clone()), deps.clock.clone()),
+        clients: Clients::new(&tls, &unverified),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let tcp = TcpApps { app_use, recorder: Arc::clone(&recorder), sync, stop: stop.clone() };
+    let road = Arc::new(Road {
         clock: deps.clock.clone(),
         trust: Arc::clone(&deps.trust),
-        policy: Arc::clone(policy),
-        recorder: Recorder {
-            spool: Arc::clone(spool),
-            cluster: config.cluster.clone(),
-            host_id: config.host_id.clone(),
-        },
-        sync: config.spool.sync,
-        upstream: Upstream::new(tls, &sdk),
-        assume: Assume::new(sdk, deps.clock.clone()),
+        policy: Arc::clone(shared.policy),
+        recorder,
+        sync,
+        upstream: Upstream::new(Arc::clone(&tls), &sdk),
+        assume: Assume::new(sdk.clone(), deps.clock.clone()),
+    });
+    Ok(Server {
+        tls: server_tls(deps)?,
+        console: Console::new(Arc::clone(&road), &tls, &sdk),
+        road,
+        web: Arc::new(web),
+        tcp,
+        session_patience: SESSION_PATIENCE,
+        tasks: tasks.clone(),
+        stop,
     })
+}
+
+/// Towards apps whose certificate is left unchecked, as their `insecure_skip_verify` says.
+fn unverified(clock: &pki::Clock) -> Result<Arc<rustls::ClientConfig>, pki::TlsError> {
+    pki::web::web_client(&WebTrust::DangerouslyAnybody, Vec::new(), clock.clone())
 }
 
 /// Towards users: their certificates only.
@@ -216,7 +251,7 @@ fn server_tls(deps: &Deps) -> Result<Arc<rustls::ServerConfig>, pki::TlsError> {
         credential: Arc::clone(&deps.credential),
         trust: Arc::clone(&deps.trust),
         peers: Peers::Required(Accept::Users),
-        alpn: vec![api::wire::ALPN_APP.to_vec()],
+        alpn: api::wire::APP_PROTOCOLS.iter().map(|name| name.to_vec()).collect(),
         clock: deps.clock.clone(),
     })
 }

@@ -140,9 +140,11 @@ impl Tunnels {
 
     fn take(&self, incoming: Incoming) {
         let server = Arc::clone(&self.server);
+        let address = incoming.headers().get(api::wire::HEADER_CLIENT_ADDR);
+        let address = address.and_then(|value| value.to_str().ok()?.parse().ok());
         match incoming.accept() {
             Ok(stream) => {
-                let serving = async move { server.serve(stream).await };
+                let serving = async move { server.serve(stream, address).await };
                 self.tasks.spawn(serving.in_current_span());
             }
             Err(error) => {

@@ -1,6 +1,8 @@
 //! The typed client of the Auth Service: one HTTP/2 connection inside mutual
 //! TLS, dialled when first needed and again when it is lost.
 
+mod identity;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,9 @@ use crate::types::status::Status;
 use crate::types::tokens::{TokenReply, TokenRequest};
 use crate::types::users::{ResetRequest, UserRequest};
 use crate::{resource, routes, wire};
+
+mod shelves;
+mod views;
 
 /// How long a dial may take, TCP and TLS together.
 const DIAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -293,7 +298,7 @@ impl Client {
     /// # Errors
     /// When Auth cannot be reached or refuses.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, ApiError> {
-        self.get(&format!("{}?{}", routes::AUDIT, audit_query(query))).await
+        self.get(&format!("{}?{}", routes::AUDIT, query_of(query))).await
     }
 
     /// Checks the hash chain of the audit log.
@@ -440,7 +445,8 @@ async fn within<T>(
     }
 }
 
-fn audit_query(query: &AuditQuery) -> String {
+/// The fields of a flat type as a query string.
+fn query_of<Q: Serialize>(query: &Q) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) else {
         return String::new();
     };

@@ -18,13 +18,26 @@ pub struct ErrorText {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// For programs: which refusal it is, where there is something to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
+
+/// [`ErrorText::code`] of what needs a second factor, and came without.
+pub const MFA_REQUIRED: &str = "mfa_required";
 
 impl ErrorBody {
     /// A refusal with its words.
     #[must_use]
     pub fn new(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self { error: ErrorText { message: message.into(), hint } }
+        Self { error: ErrorText { message: message.into(), hint, code: None } }
+    }
+
+    /// The same with a code for programs.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<&str>) -> Self {
+        self.error.code = code.map(str::to_owned);
+        self
     }
 }
 
@@ -61,6 +74,8 @@ pub enum ApiError {
         message: String,
         /// What to do about it.
         hint: Option<String>,
+        /// For programs: e.g. [`MFA_REQUIRED`].
+        code: Option<String>,
     },
     /// The reply is not what the protocol says.
     #[error("{address} answered {what} with something else than expected")]
@@ -99,6 +114,21 @@ impl ApiError {
             Self::Refused { hint, .. } => hint.as_deref(),
             _ => None,
         }
+    }
+
+    /// The code of a refusal, for programs.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the call needs a second factor and came without one.
+    #[must_use]
+    pub fn needs_mfa(&self) -> bool {
+        self.code() == Some(MFA_REQUIRED)
     }
 
     /// Whether the same call may succeed later without anything being changed.

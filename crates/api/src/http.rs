@@ -8,7 +8,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 
-use crate::error::{ApiError, ErrorBody};
+use crate::error::{ApiError, ErrorBody, ErrorText};
 
 /// Longest a call may take, from dialling to the last byte of the reply.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -64,11 +64,12 @@ pub(crate) async fn refused(
         return Ok(reply);
     }
     let bytes = collect(place, reply.into_body()).await?;
-    let (message, hint) = match serde_json::from_slice::<ErrorBody>(&bytes) {
-        Ok(body) => (body.error.message, body.error.hint),
-        Err(_) => (format!("{} answered {status}", place.address), None),
+    let text = match serde_json::from_slice::<ErrorBody>(&bytes) {
+        Ok(body) => body.error,
+        Err(_) => ErrorBody::new(format!("{} answered {status}", place.address), None).error,
     };
-    Err(ApiError::Refused { status: status.as_u16(), message, hint })
+    let ErrorText { message, hint, code } = text;
+    Err(ApiError::Refused { status: status.as_u16(), message, hint, code })
 }
 
 async fn collect(place: Place<'_>, mut body: Incoming) -> Result<Bytes, ApiError> {

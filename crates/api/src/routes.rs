@@ -4,6 +4,28 @@
 pub const JOIN: &str = "/v1/join";
 /// Log a local user in. Proxies only.
 pub const LOGIN: &str = "/v1/login";
+/// The first half of a login in two steps. Proxies only.
+pub const LOGIN_CHALLENGES: &str = "/v1/login/challenges";
+/// `POST` opens a web session with the user's certificate, `GET` lists the caller's own.
+pub const WEB_SESSIONS: &str = "/v1/web-sessions";
+/// Finds a web session by its cookie. Proxies only.
+pub const WEB_SESSION_LOOKUP: &str = "/v1/web-sessions/lookup";
+/// `DELETE` ends a web session.
+pub const WEB_SESSION: &str = "/v1/web-sessions/{id}";
+/// `PUT` notes that a web session was used. Proxies only.
+pub const WEB_SESSION_SEEN: &str = "/v1/web-sessions/{id}/seen";
+/// `GET` lists the caller's second factors, `POST` finishes the enrolment of one.
+pub const MFA_DEVICES: &str = "/v1/mfa/devices";
+/// `POST` removes a second factor of the caller, with a proof.
+pub const MFA_DEVICE_REMOVE: &str = "/v1/mfa/devices/{id}/remove";
+/// `POST` asks what the caller may show as a second factor.
+pub const MFA_CHALLENGES: &str = "/v1/mfa/challenges";
+/// `POST` begins the enrolment of a second factor of the caller.
+pub const MFA_ENROLMENTS: &str = "/v1/mfa/enrolments";
+/// `POST` changes the caller's password.
+pub const ACCOUNT_PASSWORD: &str = "/v1/account/password";
+/// `POST` makes a code that lets `tsh` log in, or proves a second factor for it.
+pub const BROWSER_CODES: &str = "/v1/browser-codes";
 /// An invite or password reset: `GET` shows it, `POST` accepts it. Proxies only.
 pub const INVITE: &str = "/v1/invites/{token}";
 /// What the cluster offers before login (second factor, version). Proxies only.
@@ -16,14 +38,22 @@ pub const APP_SERVER: &str = "/v1/app-servers/{host_id}";
 pub const AUDIT: &str = "/v1/audit";
 /// Checks the hash chain of the audit log.
 pub const AUDIT_VERIFY: &str = "/v1/audit/verify";
+/// A page of the audit log: newest first, or forwards and following.
+pub const AUDIT_PAGE: &str = "/v1/audit/page";
+/// One audit entry whole, by sequence number or uid.
+pub const AUDIT_ENTRY: &str = "/v1/audit/entries/{id}";
+/// Who is in, what fails, requests over time.
+pub const OVERVIEW: &str = "/v1/overview";
 /// Cluster name, version, CA pins.
 pub const STATUS: &str = "/v1/status";
 /// The apps that the caller may see.
 pub const APPS: &str = "/v1/apps";
 /// The agents that serve apps (`tctl apps ls`).
 pub const APP_SERVERS: &str = "/v1/app-servers";
-/// `POST` opens an app session.
+/// `POST` opens an app session, `GET` lists.
 pub const APP_SESSIONS: &str = "/v1/app-sessions";
+/// `POST` certifies a proxy's key for the app session of a certificate that it was shown. Proxies only.
+pub const APP_DELEGATES: &str = "/v1/app-delegates";
 /// `DELETE` ends an app session.
 pub const APP_SESSION: &str = "/v1/app-sessions/{id}";
 /// `POST` creates a user with an invite.
@@ -38,11 +68,33 @@ pub const RESOURCES: &str = "/v1/resources";
 pub const RESOURCES_OF_KIND: &str = "/v1/resources/{kind}";
 /// `GET` reads and `DELETE` removes one resource.
 pub const RESOURCE: &str = "/v1/resources/{kind}/{name}";
+/// `GET` searches a kind of resource and gives a page.
+pub const RESOURCE_PAGE: &str = "/v1/resource-pages/{kind}";
+/// `GET` searches the apps that the caller may use and gives a page.
+pub const APP_PAGE: &str = "/v1/app-pages";
+/// `POST` makes a token that tells an app who its user is. Agents only.
+pub const APP_TOKENS: &str = "/v1/app-tokens";
+/// The public keys of such tokens. Services and members.
+pub const JWKS: &str = "/v1/jwks";
+/// The names and ends of the web certificates on the shelf. Proxies only.
+pub const WEB_CERTIFICATES: &str = "/v1/web-certificates";
+/// One web certificate with its key: `GET`, `PUT`, `DELETE`. Proxies only.
+pub const WEB_CERTIFICATE: &str = "/v1/web-certificates/{name}";
+/// `POST`: who may order the certificate now. Proxies only.
+pub const WEB_CERTIFICATE_LEASE: &str = "/v1/web-certificates/{name}/lease";
+/// Account at the certificate authority: `GET`, `PUT`. Proxies only.
+pub const ACME_ACCOUNT: &str = "/v1/acme-account";
+/// Answer to a TLS-ALPN-01 challenge: `GET`, `PUT`, `DELETE`. Proxies only.
+pub const ACME_ANSWER: &str = "/v1/acme-answers/{name}";
 
 /// Proxy web API: what the cluster offers before login.
 pub const WEB_PING: &str = "/webapi/ping";
 /// Proxy web API: password (and one-time code) login, answered with a certificate.
 pub const WEB_LOGIN: &str = "/webapi/login";
+/// Proxy web API: the first half of a login in two steps; the second goes to [`WEB_LOGIN`].
+pub const WEB_LOGIN_CHALLENGES: &str = "/webapi/login/challenges";
+/// Proxy web API: a login by a browser's code.
+pub const WEB_LOGIN_CODE: &str = "/webapi/login/code";
 /// Proxy web API: join a cluster through the proxy.
 pub const WEB_JOIN: &str = "/webapi/host/credentials";
 /// Proxy page: an invite or a password reset.

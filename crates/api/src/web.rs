@@ -18,7 +18,9 @@ use crate::error::ApiError;
 use crate::http::{self as wire_http, Body, CALL_DEADLINE, Place};
 use crate::routes;
 use crate::types::join::{JoinReply, JoinRequest};
-use crate::types::login::{LoginReply, LoginRequest};
+use crate::types::login::{
+    BrowserLogin, ChallengeLogin, LoginChallenge, LoginChallengeRequest, LoginReply, LoginRequest,
+};
 use crate::types::ping::Ping;
 
 const DIAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,6 +65,33 @@ impl WebClient {
     /// When the proxy cannot be reached, is not trusted, or refuses.
     pub async fn login(&self, request: &LoginRequest) -> Result<LoginReply, ApiError> {
         self.call(Method::POST, routes::WEB_LOGIN, request).await
+    }
+
+    /// Checks name and password, and asks for what is still to be shown.
+    ///
+    /// # Errors
+    /// When the proxy cannot be reached, is not trusted, or refuses.
+    pub async fn begin_login(
+        &self,
+        request: &LoginChallengeRequest,
+    ) -> Result<LoginChallenge, ApiError> {
+        self.call(Method::POST, routes::WEB_LOGIN_CHALLENGES, request).await
+    }
+
+    /// Finishes a login in two steps.
+    ///
+    /// # Errors
+    /// When the proxy cannot be reached, is not trusted, or refuses.
+    pub async fn finish_login(&self, request: &ChallengeLogin) -> Result<LoginReply, ApiError> {
+        self.call(Method::POST, routes::WEB_LOGIN, request).await
+    }
+
+    /// Logs in by a code that the user's browser was given.
+    ///
+    /// # Errors
+    /// When the proxy cannot be reached, is not trusted, or refuses.
+    pub async fn login_by_browser(&self, request: &BrowserLogin) -> Result<LoginReply, ApiError> {
+        self.call(Method::POST, routes::WEB_LOGIN_CODE, request).await
     }
 
     /// Joins a new service through the proxy.

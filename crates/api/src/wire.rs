@@ -7,8 +7,17 @@ use access::{AppName, AppSessionId};
 pub const ALPN_AUTH: &[u8] = b"causeway-auth";
 /// ALPN of an agent's tunnel, ended at the proxy.
 pub const ALPN_TUNNEL: &[u8] = b"causeway-tunnel";
-/// ALPN of app traffic, end to end between `tsh` and the agent.
+/// ALPN of app traffic, end to end between `tsh` and the agent: HTTP/2, to AWS or to a web app.
 pub const ALPN_APP: &[u8] = b"causeway-app";
+/// ALPN of web apps' traffic as HTTP/1.1, for what only that can carry (upgrades such as WebSocket).
+pub const ALPN_APP_HTTP1: &[u8] = b"causeway-app-http1";
+/// ALPN of TCP apps: bytes, one connection each.
+pub const ALPN_APP_TCP: &[u8] = b"causeway-app-tcp";
+/// ALPN of the agent's door to the AWS console, HTTP/1.1. A protocol of its own, so that no request of
+/// an AWS tool can be taken for one to this door, or the reverse.
+pub const ALPN_APP_CONSOLE: &[u8] = b"causeway-app-console";
+/// Every protocol that ends at an agent; the server name carries the app session.
+pub const APP_PROTOCOLS: [&[u8]; 4] = [ALPN_APP, ALPN_APP_HTTP1, ALPN_APP_TCP, ALPN_APP_CONSOLE];
 
 /// Server name in the certificate of the Auth Service.
 pub const AUTH_SERVER_NAME: &str = "auth.causeway.internal";
@@ -41,6 +50,9 @@ pub const HEADER_CLIENT_ADDR: &str = "x-causeway-client-addr";
 /// Header by which a proxy tells the Auth Service, with its watch, the `host:port` that
 /// users type: invite links and hints carry it.
 pub const HEADER_PUBLIC_ADDR: &str = "x-causeway-public-addr";
+/// Path of the one request that is made with [`ALPN_APP_CONSOLE`]: `POST`, answered with
+/// [`crate::types::console::ConsoleSignIn`].
+pub const CONSOLE_PATH: &str = "/v1/console";
 /// Header with our own id of a refused call, for the audit log.
 pub const HEADER_REQUEST_ID: &str = "x-causeway-request-id";
 

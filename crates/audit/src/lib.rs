@@ -9,7 +9,9 @@
 pub mod chain;
 pub mod entry;
 pub mod events;
+pub mod facts;
 mod redact;
 
 pub use entry::{Closing, Entry, Record, Request};
 pub use events::{Event, What};
+pub use facts::{Facts, Verdict};

@@ -98,6 +98,34 @@ fn users() -> Vec<What> {
     ]
 }
 
+fn web_sessions() -> Vec<What> {
+    let end = |ended_by: Option<&str>, reason: &str| WebSessionEnd {
+        user: text("alice"),
+        web_session: text("0b8e17c4a1f24e6f9d3c5b7a90e1f2d3"),
+        ended_by: ended_by.map(text),
+        reason: text(reason),
+    };
+    let code = |purpose: &str, with_mfa: bool| BrowserCodeCreate {
+        user: text("alice"),
+        purpose: text(purpose),
+        with_mfa,
+    };
+    vec![
+        WebSessionStart {
+            user: text("alice"),
+            web_session: text("0b8e17c4a1f24e6f9d3c5b7a90e1f2d3"),
+            expires: text("2026-11-22T20:00:00Z"),
+            remote: Some(text("192.0.2.7")),
+            user_agent: Some(text("Mozilla/5.0")),
+        }
+        .into(),
+        end(None, "logout").into(),
+        end(Some("admin"), "ended by an administrator").into(),
+        code("login", false).into(),
+        code("mfa", true).into(),
+    ]
+}
+
 fn resources() -> Vec<What> {
     let role = || (text("admin"), text("aws-dynamodb-access"));
     let labels = || [(text("env"), text("prod"))].into();
@@ -249,12 +277,62 @@ fn requests() -> Vec<What> {
             ..nothing_sent(Outcome::Failed)
         }),
         What::request(s3),
+        What::request(console()),
+        What::request(web(RequestFields {
+            method: text("GET"),
+            path: text("/api/dashboards"),
+            raw_query: text("token=hidden"),
+            ..request()
+        })),
+        What::request(web(RequestFields {
+            method: text("CONNECT"),
+            path: text("db.internal:5432"),
+            outcome: Outcome::Refused,
+            decision: text("locked"),
+            error: Some(text("a lock on user `alice` is in force")),
+            status_code: None,
+            ..request()
+        })),
     ]
+}
+
+fn console() -> RequestFields {
+    RequestFields {
+        path: text("/v1/console"),
+        aws_region: String::new(),
+        aws_service: text("signin"),
+        aws_host: text("signin.aws.amazon.com"),
+        target: None,
+        operation: Some(text("ConsoleSignIn")),
+        tables: Vec::new(),
+        indexes: Vec::new(),
+        aws_request_id: None,
+        ..request()
+    }
+}
+
+fn web(fields: RequestFields) -> RequestFields {
+    RequestFields {
+        app_name: text("grafana"),
+        app_uri: text("http://grafana.internal:3000"),
+        app_public_addr: text("grafana.example.com"),
+        aws_role_arn: None,
+        aws_role_session_name: None,
+        aws_region: String::new(),
+        aws_service: String::new(),
+        aws_host: String::new(),
+        target: None,
+        operation: None,
+        tables: Vec::new(),
+        indexes: Vec::new(),
+        aws_request_id: None,
+        ..fields
+    }
 }
 
 fn samples() -> Vec<Event> {
     let time = UNIX_EPOCH + Duration::from_millis(1_795_334_400_120);
-    let all = users().into_iter().chain(resources()).chain(requests());
+    let all = users().into_iter().chain(resources()).chain(requests()).chain(web_sessions());
     all.zip(1..)
         .map(|(what, n)| Event::new(Uuid::from_u128(n), time, "example.com", what))
         .collect()

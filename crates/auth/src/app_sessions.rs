@@ -2,18 +2,24 @@
 //! to all three; ended by logout, expiry, a lock, or with the user.
 
 use access::decide::Intent;
-use access::{App, AppLogin, AppRequest, AppSession, AppSessionId, Claims, User, UserName};
-use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
+use access::rules::Verb;
+use access::{
+    App, AppLogin, AppRequest, AppSession, AppSessionId, Claims, Denial, DenialReason, User,
+    UserName,
+};
+use api::types::app_sessions::{AppSessionQuery, AppSessionReply, AppSessionRequest};
 use api::types::watch::{Item, Key};
 use audit::events::{AppSessionEnd, AppSessionStart, CertCreate, CertIdentity, RouteToApp};
 use pki::{CertPem, PublicKey};
 
 use crate::caller::Caller;
-use crate::cluster::{Cluster, denied};
+use crate::cluster::{Asked, Cluster, denied};
 use crate::events::{Stamp, rfc3339};
+use crate::factors::{self, Accept, Shown};
 use crate::passwords::random;
 use crate::refusal::Refusal;
 use crate::store::Tx;
+use crate::web_sessions;
 
 /// Most live sessions of one user.
 const MOST_SESSIONS: usize = 500;
@@ -46,13 +52,21 @@ impl End {
 pub(crate) async fn open(
     cluster: &Cluster,
     caller: &Caller,
-    request: AppSessionRequest,
+    mut request: AppSessionRequest,
 ) -> Result<AppSessionReply, Refusal> {
     let stamp = cluster.stamp(cluster.now());
     let user = caller.person(stamp.now)?;
     let key = public_key(&request.public_key)?;
     let app = announced(cluster, &request).await?;
-    let (claims, session) = permitted(cluster, caller, &app, &request, &stamp).await?;
+    let shown = match request.proof.take() {
+        None => None,
+        Some(proof) => {
+            Some(factors::prove(cluster, caller, (proof, Accept::Counting), &stamp).await?)
+        }
+    };
+    let intent = if shown.is_some() { Intent::OpenWithMfa } else { Intent::Open };
+    let asked = (&app, &request, intent);
+    let (claims, session) = permitted(cluster, caller, asked, &stamp).await?;
     let certificate = cluster
         .authorities
         .user
@@ -63,10 +77,29 @@ pub(crate) async fn open(
         certified: certified(&claims),
         user: user.user.clone(),
         session: session.clone(),
+        shown,
         stamp,
     };
     cluster.store.write(move |tx| opening.keep(tx)).await?;
     Ok(AppSessionReply { session, certificate: chain_of(&certificate) })
+}
+
+/// Live sessions: the caller's own, or everybody's where a rule allows it.
+pub(crate) async fn list(
+    cluster: &Cluster,
+    caller: &Caller,
+    query: AppSessionQuery,
+) -> Result<Vec<AppSession>, Refusal> {
+    let now = cluster.now();
+    let mut sessions = if query.all {
+        cluster.authorize(caller, &Asked::of(&[Verb::List], "app_session")).await?;
+        cluster.store.read(|reader| reader.sessions()).await?
+    } else {
+        let user = caller.person(now)?.user.clone();
+        cluster.store.read(move |reader| reader.sessions_of(&user)).await?
+    };
+    sessions.retain(|session| now < session.expires);
+    Ok(sessions)
 }
 
 /// Ends a session of the caller.
@@ -120,7 +153,7 @@ pub(crate) fn end_one(
         reason: why.as_str().to_owned(),
     }))?;
     tx.gone(Key::AppSession(session.id.clone()));
-    Ok(())
+    web_sessions::end_for(tx, stamp, &session.id)
 }
 
 /// Reads the key that a caller wants certified.
@@ -161,6 +194,7 @@ struct Opening {
     user: UserName,
     start: AppSessionStart,
     certified: CertCreate,
+    shown: Option<Shown>,
     stamp: Stamp,
 }
 
@@ -172,6 +206,9 @@ impl Opening {
         if tx.sessions_of(&self.user)?.len() >= MOST_SESSIONS {
             let many = format!("user {} has {MOST_SESSIONS} app sessions open", self.user);
             return Err(Refusal::too_many(many).hint("end some with tsh apps logout"));
+        }
+        if let Some(shown) = &self.shown {
+            shown.spend_or_refuse(tx, &self.stamp)?;
         }
         tx.keep_session(&self.session)?;
         tx.record(&self.stamp.event(self.start))?;
@@ -197,22 +234,22 @@ fn no_such_app(request: &AppSessionRequest) -> Refusal {
 async fn permitted(
     cluster: &Cluster,
     caller: &Caller,
-    app: &App,
-    request: &AppSessionRequest,
+    (app, request, intent): (&App, &AppSessionRequest, Intent),
     stamp: &Stamp,
 ) -> Result<(Claims, AppSession), Refusal> {
     let now = stamp.now;
     let identity = caller.identity(now)?;
     let user = caller.person(now)?;
     let policy = cluster.policy_for(identity, now).await?;
-    let asked = AppRequest { app, aws_role: None, intent: Intent::Open, now };
-    let permit = access::permit_app(identity, &asked, &policy).map_err(|denial| denied(&denial))?;
+    let asked = AppRequest { app, aws_role: None, intent, now };
+    let permit =
+        access::permit_app(identity, &asked, &policy).map_err(|d| unpermitted(&d, intent))?;
     let permit = if app.is_aws() {
         let role =
             access::resolve_aws_role(&user.allowed_aws_roles, app, request.aws_role.as_deref())
                 .map_err(|choice| ambiguous(&choice))?;
         let asked = AppRequest { aws_role: Some(&role), ..asked };
-        access::permit_app(identity, &asked, &policy).map_err(|denial| denied(&denial))?
+        access::permit_app(identity, &asked, &policy).map_err(|d| unpermitted(&d, intent))?
     } else {
         permit
     };
@@ -224,6 +261,17 @@ async fn permitted(
         now,
     };
     access::app_claims(login).map_err(|error| Refusal::denied(error.to_string()))
+}
+
+/// A denial for want of a second factor says so to programs, unless one was shown already.
+fn unpermitted(denial: &Denial, intent: Intent) -> Refusal {
+    match denial.reason() {
+        DenialReason::MfaRequired { .. } if intent != Intent::OpenWithMfa => {
+            Refusal::needs_factor(denial.to_string())
+                .hint("show a second factor for this session; tsh and the web pages ask for one")
+        }
+        _ => denied(denial),
+    }
 }
 
 fn ambiguous(choice: &access::RoleChoice) -> Refusal {

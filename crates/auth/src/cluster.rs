@@ -6,25 +6,34 @@ use std::time::{Duration, SystemTime};
 
 use access::rules::{ResourceFacts, RuleRequest, Verb};
 use access::{
-    Claims, ClusterName, HostClaims, HostId, Identity, Lock, Policy, Role, SystemRole, User,
-    UserNow,
+    AuthPreference, Claims, ClusterName, HostClaims, HostId, Identity, Lock, Policy, Role,
+    SystemRole, User, UserNow,
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pki::Clock;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authorities::Authorities;
+use crate::browser_codes;
 use crate::caller::{Actor, Caller};
+use crate::ceremonies::Ceremonies;
 use crate::config::AuthConfig;
 use crate::events::Stamp;
+use crate::factors::Challenge;
+use crate::invites;
 use crate::locks;
+use crate::login;
+use crate::mfa;
 use crate::passwords::Passwords;
+use crate::preference::Preference;
 use crate::refusal::Refusal;
+use crate::signing::Signing;
 use crate::store::{Reader, Store};
 use crate::throttle::Throttle;
 use crate::watch::Hub;
+use crate::web_sessions;
 
 /// What the doors and the rules share.
 pub(crate) struct Cluster {
@@ -46,13 +55,30 @@ pub(crate) struct Cluster {
     pub(crate) stopping: CancellationToken,
     /// Places for watchers.
     pub(crate) watchers: Arc<Semaphore>,
+    /// Places for those who wait for the audit log to grow.
+    pub(crate) followers: Semaphore,
+    /// Loaded or made when first needed.
+    signing: OnceCell<Signing>,
     /// The public address of the proxy that was heard of last.
     proxy_heard_of: ArcSwapOption<String>,
     /// How many failures of strangers the audit log takes in.
     pub(crate) failures: Throttle,
+    /// Logins between their two steps.
+    pub(crate) logins: Ceremonies<login::Begun>,
+    /// Challenges to users who are logged in.
+    pub(crate) challenges: Ceremonies<Challenge>,
+    /// Second factors about to be enrolled.
+    pub(crate) enrolments: Ceremonies<mfa::Begun>,
+    /// Passkeys offered to holders of links.
+    pub(crate) offers: Ceremonies<invites::Offer>,
+    /// Browsers' codes for `tsh`.
+    pub(crate) codes: Ceremonies<browser_codes::Code>,
+    preference: ArcSwap<Preference>,
     clock: Clock,
 }
 
+/// How many may wait for the audit log to grow.
+const FOLLOWERS: usize = 128;
 /// Failures of strangers that are recorded in a burst, and then one in so long.
 const FAILURE_BURST: u32 = 120;
 const FAILURE_EVERY: Duration = Duration::from_secs(1);
@@ -69,6 +95,7 @@ pub(crate) struct Parts {
 impl Cluster {
     pub(crate) fn new(config: AuthConfig, parts: Parts, clock: Clock) -> Self {
         let Parts { store, hub, authorities, passwords, host_id } = parts;
+        let preference = ArcSwap::from_pointee(Preference::of(&config));
         Self {
             watchers: Arc::new(Semaphore::new(config.limits.watchers)),
             config,
@@ -79,8 +106,16 @@ impl Cluster {
             host_id,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            followers: Semaphore::new(FOLLOWERS),
+            signing: OnceCell::new(),
             proxy_heard_of: ArcSwapOption::empty(),
             failures: Throttle::new(FAILURE_BURST, FAILURE_EVERY),
+            logins: Ceremonies::lasting(login::LIFE),
+            challenges: Ceremonies::lasting(mfa::LIFE),
+            enrolments: Ceremonies::lasting(mfa::LIFE),
+            offers: Ceremonies::lasting(mfa::LIFE),
+            codes: Ceremonies::lasting(browser_codes::LIFE),
+            preference,
             clock,
         }
     }
@@ -88,6 +123,16 @@ impl Cluster {
     /// The present moment; read once a request.
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
+    }
+
+    /// What holds for logins and sessions.
+    pub(crate) fn preference(&self) -> Arc<Preference> {
+        self.preference.load_full()
+    }
+
+    /// Since when a web session must have been used to be live.
+    pub(crate) fn idle_since(&self) -> SystemTime {
+        web_sessions::idle_since(self.now(), self.config.web_idle_timeout)
     }
 
     /// The name.
@@ -121,11 +166,17 @@ impl Cluster {
 
     /// The proxy's host, of which apps are subdomains.
     pub(crate) fn proxy_host(&self) -> String {
-        let addr = self.proxy_addr();
-        match addr.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
-            _ => addr,
-        }
+        host_of(self.proxy_addr())
+    }
+
+    /// The same, if a proxy's address is set or was heard of.
+    pub(crate) fn known_proxy_host(&self) -> Option<String> {
+        self.known_proxy_addr().map(host_of)
+    }
+
+    /// The keys that sign apps' tokens; the first call may make them.
+    pub(crate) async fn signing(&self) -> Result<&Signing, Refusal> {
+        self.signing.get_or_try_init(|| Signing::open(&self.store, self.now())).await
     }
 
     /// Lets a caller act on a resource of the cluster, or says which rule refuses.
@@ -175,7 +226,9 @@ impl Cluster {
         identity: &Identity,
         now: SystemTime,
     ) -> Result<Policy, Refusal> {
-        let policy = Policy::new(self.name().clone()).as_of(now);
+        let require_session_mfa = self.preference().require_session_mfa;
+        let preference = AuthPreference { require_session_mfa, ..AuthPreference::default() };
+        let policy = Policy::new(self.name().clone()).with_preference(preference).as_of(now);
         let claims = identity.user().cloned();
         self.store
             .read(move |reader| {
@@ -183,6 +236,13 @@ impl Cluster {
                 claims.map_or(Ok(policy.clone()), |claims| with_user(reader, policy, &claims))
             })
             .await
+    }
+}
+
+fn host_of(addr: String) -> String {
+    match addr.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => addr,
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use access::resource::RequireMfa;
 use access::{ClusterName, SystemRole};
 use api::types::ping::SecondFactor;
 use thiserror::Error;
@@ -25,6 +26,12 @@ pub struct AuthConfig {
     pub proxy_public_addr: Option<String>,
     /// `authentication.second_factor`.
     pub second_factor: SecondFactor,
+    /// `authentication.webauthn.rp_id`; the proxy's public host if `None`.
+    pub webauthn_rp_id: Option<String>,
+    /// `authentication.require_session_mfa`: whether each app session needs a second factor.
+    pub require_session_mfa: RequireMfa,
+    /// `auth_service.web_idle_timeout`: after so long without use a web session ends.
+    pub web_idle_timeout: Duration,
     /// `authentication.local_auth`: whether users with a password may log in at all.
     pub local_auth: bool,
     /// `auth_service.tokens`.
@@ -53,6 +60,9 @@ impl AuthConfig {
             public_addrs: Vec::new(),
             proxy_public_addr: None,
             second_factor: SecondFactor::Otp,
+            webauthn_rp_id: None,
+            require_session_mfa: RequireMfa::No,
+            web_idle_timeout: Duration::from_secs(30 * 60),
             local_auth: true,
             static_tokens: Vec::new(),
             default_session_ttl: Duration::from_secs(12 * 3_600),

@@ -13,8 +13,8 @@ use crate::app_sessions::{self, End};
 use crate::caller::Actor;
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
-use crate::store::{Reader, Tx};
-use crate::{apps, locks, tokens, users};
+use crate::store::{Reader, StoredWebSession, Tx};
+use crate::{apps, locks, tokens, users, web_sessions};
 
 /// Looks again and again until the service stops.
 pub(crate) async fn run(cluster: Arc<Cluster>) {
@@ -34,7 +34,8 @@ pub(crate) async fn run(cluster: Arc<Cluster>) {
 /// Ends what has expired by now. Reads first: most of the time there is nothing to write.
 pub(crate) async fn sweep(cluster: &Cluster) -> Result<(), Refusal> {
     let now = cluster.now();
-    let ended = cluster.store.read(move |reader| Ended::find(reader, now)).await?;
+    let idle_since = cluster.idle_since();
+    let ended = cluster.store.read(move |reader| Ended::find(reader, now, idle_since)).await?;
     if ended.is_empty() {
         return Ok(());
     }
@@ -43,6 +44,7 @@ pub(crate) async fn sweep(cluster: &Cluster) -> Result<(), Refusal> {
 }
 
 struct Ended {
+    web_sessions: Vec<StoredWebSession>,
     sessions: Vec<AppSession>,
     servers: Vec<HostId>,
     users: Vec<String>,
@@ -53,8 +55,9 @@ struct Ended {
 }
 
 impl Ended {
-    fn find(reader: &Reader<'_>, now: SystemTime) -> Result<Self, Refusal> {
+    fn find(reader: &Reader<'_>, now: SystemTime, idle_since: SystemTime) -> Result<Self, Refusal> {
         Ok(Self {
+            web_sessions: reader.ended_web_sessions(now, idle_since)?,
             sessions: reader.ended_sessions(now)?,
             servers: reader.ended_servers(now)?,
             users: reader.ended::<User>(now)?,
@@ -66,7 +69,8 @@ impl Ended {
     }
 
     fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.web_sessions.is_empty()
+            && self.sessions.is_empty()
             && self.servers.is_empty()
             && self.users.is_empty()
             && self.tokens.is_empty()
@@ -78,6 +82,9 @@ impl Ended {
     /// Something may have been renewed or removed since it was found: each is looked at again.
     fn end(self, tx: &mut Tx<'_>, actor: &Actor) -> Result<(), Refusal> {
         let now = actor.now();
+        for session in &self.web_sessions {
+            end_web_session(tx, actor, session)?;
+        }
         for session in &self.sessions {
             app_sessions::end_one(tx, actor.stamp(), session, End::Expired)?;
         }
@@ -103,6 +110,23 @@ impl Ended {
         }
         Ok(())
     }
+}
+
+/// It may have been used since it was found.
+fn end_web_session(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    found: &StoredWebSession,
+) -> Result<(), Refusal> {
+    let Some(session) = tx.web_session(&found.id)? else { return Ok(()) };
+    let why = if session.expires <= actor.now() {
+        web_sessions::End::Expired
+    } else if session.last_seen == found.last_seen {
+        web_sessions::End::Idle
+    } else {
+        return Ok(());
+    };
+    web_sessions::end_one(tx, actor.stamp(), &session, (why, None))
 }
 
 fn still<'a, S: crate::store::Shelf>(

@@ -5,23 +5,38 @@ use std::time::{Duration, SystemTime};
 
 use access::{User, UserName};
 use api::routes;
-use api::types::invites::{Invite, InviteAcceptance, InviteAccepted, InviteKind, InviteLink};
+use api::types::invites::{
+    Invite, InviteAcceptance, InviteAccepted, InviteKind, InviteLink, NewPasskey, PasskeyOffer,
+};
 use api::types::ping::SecondFactor;
-use audit::events::{MfaAdd, ResetTokenCreate, ResetTokenPurpose, UserPasswordChange};
+use audit::events::{MfaDelete, ResetTokenCreate, ResetTokenPurpose, UserPasswordChange};
 use aws_lc_rs::digest;
-use uuid::Uuid;
+use webauthn_rs::prelude::SecurityKeyRegistration;
 use zeroize::Zeroizing;
 
 use crate::caller::Actor;
 use crate::cluster::Cluster;
 use crate::events::{Stamp, end_of, timestamp};
+use crate::factors::named;
+use crate::mfa;
 use crate::otp;
 use crate::passwords::random;
 use crate::refusal::Refusal;
-use crate::store::{Credentials, OtpDevice, Reader, StoredInvite, Tx};
-use crate::users::device;
+use crate::relying_party::RelyingParty;
+use crate::store::{Credentials, Device, Reader, StoredInvite, Tx};
+use crate::web_sessions;
 
 const HOUR: u64 = 3_600;
+/// What devices are called that are enrolled with a link, unless their owner says otherwise.
+const OTP: &str = "otp";
+const PASSKEY: &str = "passkey";
+
+/// A passkey offered to whoever holds a link.
+pub(crate) struct Offer {
+    /// Which link.
+    link: [u8; 32],
+    state: Box<SecurityKeyRegistration>,
+}
 
 /// A link about to be opened. Its token is kept nowhere: only its hash goes into the store.
 pub(crate) struct NewInvite {
@@ -44,9 +59,9 @@ impl NewInvite {
             .ok_or_else(|| Refusal::invalid("the link would end beyond the calendar"))?;
         let token = Zeroizing::new(hex::encode(random::<16>()?));
         let hash = hashed(&token);
-        let otp_secret = match cluster.config.second_factor {
-            SecondFactor::Off => None,
-            SecondFactor::Otp | SecondFactor::Optional => Some(otp::new_secret()?),
+        let otp_secret = match cluster.preference().second_factor {
+            factor if factor.allows_otp() => Some(otp::new_secret()?),
+            _ => None,
         };
         let stored = StoredInvite { user, kind, expires, otp_secret };
         Ok(Self { token, hash, stored, life })
@@ -98,20 +113,42 @@ pub(crate) async fn show(cluster: &Cluster, token: &str) -> Result<Invite, Refus
     let now = cluster.now();
     let hash = hashed(token);
     let invite = cluster.store.read(move |reader| living(reader, &hash, now)).await?;
-    let factor = cluster.config.second_factor;
+    let factor = cluster.preference().second_factor;
     let otp = match &invite.otp_secret {
-        Some(secret) if factor != SecondFactor::Off => {
+        Some(secret) if factor.allows_otp() => {
             Some(otp::enrolment(secret, &invite.user, cluster.name())?)
         }
         _ => None,
+    };
+    let webauthn = match offer(cluster, &invite.user, hash) {
+        Ok(offer) => offer,
+        // Where passkeys cannot be used, one-time codes still can.
+        Err(_) if otp.is_some() => None,
+        Err(refusal) => return Err(refusal),
     };
     Ok(Invite {
         user: invite.user,
         kind: invite.kind,
         expires: timestamp(invite.expires),
         otp,
-        otp_optional: factor == SecondFactor::Optional,
+        webauthn,
+        otp_optional: !factor.is_required(),
     })
+}
+
+/// Offers a passkey, where the cluster takes them.
+fn offer(
+    cluster: &Cluster,
+    user: &UserName,
+    link: [u8; 32],
+) -> Result<Option<PasskeyOffer>, Refusal> {
+    if !cluster.preference().second_factor.allows_webauthn() {
+        return Ok(None);
+    }
+    let begun = RelyingParty::of(cluster)?.begin_enrolment(user, &[])?;
+    let offer = Offer { link, state: Box::new(begun.state) };
+    let enrolment = cluster.offers.begin(user.as_str(), offer, cluster.now())?;
+    Ok(Some(PasskeyOffer { enrolment, options: begun.options }))
 }
 
 /// Sets password and second factor, and closes the link.
@@ -123,66 +160,102 @@ pub(crate) async fn accept(
     let stamp = cluster.stamp(cluster.now());
     let (hash, now) = (hashed(token), stamp.now);
     let invite = cluster.store.read(move |reader| living(reader, &hash, now)).await?;
-    let factor = cluster.config.second_factor;
-    let otp = enrolled(factor, &invite, acceptance.otp.as_deref(), now)?;
-    let password_hash = Some(cluster.passwords.hash(&acceptance.password).await?);
-    let credentials = Credentials { password_hash, otp, ..Credentials::default() };
+    let InviteAcceptance { password, otp, webauthn, remote_addr } = acceptance;
+    // Before the offer of a passkey is used up: the password may still have to be another.
+    let password_hash = Some(cluster.passwords.hash(&password).await?);
+    let devices = enrolled(cluster, (&invite, hash), (otp, webauthn), &stamp)?;
+    let new = NewAccount {
+        credentials: Credentials { password_hash, ..Credentials::default() },
+        devices,
+        remote: remote_addr,
+    };
     let user = cluster
         .store
         .write(move |tx| {
             // Somebody may have used the link meanwhile.
             let invite = living(tx, &hash, now)?;
-            set(tx, &stamp, &invite.user, &credentials)?;
+            set(tx, &stamp, &invite.user, &new)?;
             Ok(invite.user)
         })
         .await?;
     Ok(InviteAccepted { user })
 }
 
-fn set(
-    tx: &mut Tx<'_>,
-    stamp: &Stamp,
-    user: &UserName,
-    credentials: &Credentials,
-) -> Result<(), Refusal> {
-    tx.keep_credentials(user.as_str(), credentials)?;
+/// What the holder of a link set.
+struct NewAccount {
+    credentials: Credentials,
+    devices: Vec<Device>,
+    remote: Option<String>,
+}
+
+/// Nothing that was set before stays: no device, and no session.
+fn set(tx: &mut Tx<'_>, stamp: &Stamp, user: &UserName, new: &NewAccount) -> Result<(), Refusal> {
+    for old in tx.devices(user.as_str())? {
+        let event = MfaDelete { user: user.to_string(), device: named(&old) };
+        tx.record(&stamp.event(event))?;
+    }
+    tx.drop_devices(user.as_str())?;
+    web_sessions::end_all(tx, stamp, user, (web_sessions::End::PasswordChanged, None))?;
+    tx.keep_credentials(user.as_str(), &new.credentials)?;
     tx.drop_invites(user.as_str())?;
-    tx.record(&stamp.event(UserPasswordChange { user: user.to_string(), remote: None }))?;
-    if let Some(otp) = &credentials.otp {
-        tx.record(&stamp.event(MfaAdd { user: user.to_string(), device: device(&otp.id) }))?;
+    let remote = new.remote.clone();
+    tx.record(&stamp.event(UserPasswordChange { user: user.to_string(), remote }))?;
+    for device in &new.devices {
+        mfa::add(tx, stamp, user, device)?;
     }
     Ok(())
 }
 
-/// The second factor as it will be kept. The code that confirms it is used up by that.
+/// The second factors as they will be kept: an authenticator app, a passkey, or both.
 fn enrolled(
-    factor: SecondFactor,
-    invite: &StoredInvite,
-    code: Option<&str>,
-    now: SystemTime,
-) -> Result<Option<OtpDevice>, Refusal> {
-    let code = code.filter(|code| !code.trim().is_empty());
-    let (code, secret) = match (factor, code, &invite.otp_secret) {
-        (SecondFactor::Off, _, _) | (SecondFactor::Optional, None, _) => return Ok(None),
-        (SecondFactor::Otp, None, _) => {
-            let missing = Refusal::invalid("a one-time code is needed");
-            return Err(missing
-                .hint("scan the QR code with an authenticator app and enter the code it shows"));
+    cluster: &Cluster,
+    (invite, link): (&StoredInvite, [u8; 32]),
+    (code, passkey): (Option<String>, Option<NewPasskey>),
+    stamp: &Stamp,
+) -> Result<Vec<Device>, Refusal> {
+    let factor = cluster.preference().second_factor;
+    let code = code.filter(|code| factor.allows_otp() && !code.trim().is_empty());
+    let passkey = passkey.filter(|_| factor.allows_webauthn());
+    if code.is_none() && passkey.is_none() && factor.is_required() {
+        return Err(missing(factor));
+    }
+    let mut devices = Vec::new();
+    if let Some(code) = code {
+        let secret = invite.otp_secret.as_ref().ok_or_else(older_link)?;
+        let app = mfa::confirmed(secret, &code, stamp)?;
+        devices.push(mfa::new_device(OTP.to_owned(), app, stamp));
+    }
+    if let Some(passkey) = passkey {
+        let name = mfa::device_name(passkey.name.as_deref().unwrap_or(PASSKEY))?;
+        if devices.iter().any(|device| device.name == name) {
+            return Err(Refusal::invalid(format!("two devices cannot both be named \"{name}\"")));
         }
-        (_, Some(_), None) => {
-            let old = Refusal::conflict(
-                "this link was made before the cluster asked for a second factor",
-            );
-            return Err(old.hint("ask an administrator for a new one: tctl users reset"));
-        }
-        (_, Some(code), Some(secret)) => (code, secret),
-    };
-    let step = otp::step_of(code, secret, 0, now).ok_or_else(|| {
-        Refusal::invalid("the one-time code is wrong")
-            .hint("check the clock of the device; a code works for about a minute")
-    })?;
-    let id = Uuid::new_v4().to_string();
-    Ok(Some(OtpDevice { secret: secret.clone(), id, last_step: step }))
+        let offer = cluster.offers.take(&passkey.enrolment, stamp.now);
+        let offer = offer.filter(|offer| offer.what().link == link).ok_or_else(|| {
+            Refusal::invalid("the passkey was made for another page, or too long ago")
+                .hint("load the page again, and make it once more")
+        })?;
+        let state = offer.into_inner().state;
+        let key = RelyingParty::of(cluster)?.finish_enrolment(&state, passkey.credential)?;
+        devices.push(mfa::new_device(name, mfa::passkey(key), stamp));
+    }
+    Ok(devices)
+}
+
+fn missing(factor: SecondFactor) -> Refusal {
+    match factor {
+        SecondFactor::Webauthn => Refusal::invalid("a passkey is needed")
+            .hint("make one with this device, a phone or a security key"),
+        SecondFactor::On => Refusal::invalid("a one-time code or a passkey is needed")
+            .hint("scan the QR code with an authenticator app, or make a passkey"),
+        _ => Refusal::invalid("a one-time code is needed")
+            .hint("scan the QR code with an authenticator app and enter the code it shows"),
+    }
+}
+
+fn older_link() -> Refusal {
+    Refusal::conflict("this link was made before the cluster asked for one-time codes")
+        .hint("ask an administrator for a new one: tctl users reset")
 }
 
 /// The link's invite, if it works and the user is still there. The same words for all that do not.

@@ -9,35 +9,49 @@
 //! It holds no AWS credential, decides nothing about AWS calls (agents do, from
 //! the snapshot that `watch` gives them) and serves no browser.
 
+mod account;
 mod admin;
 mod app_servers;
 mod app_sessions;
+mod app_tokens;
 mod apps;
 mod audit;
 mod authorities;
+mod browser_codes;
 mod caller;
+mod ceremonies;
 mod cluster;
 mod config;
 mod events;
 mod expiry;
+mod factors;
 mod http;
 mod invites;
 mod join;
+mod lockout;
 mod locks;
 mod login;
+mod mfa;
 mod otp;
+mod overview;
+mod pages;
 mod passwords;
+mod preference;
 mod presets;
 mod refusal;
+mod relying_party;
 mod resources;
 mod roles;
 mod service;
+mod signing;
 mod status;
 mod store;
 mod throttle;
 mod tokens;
 mod users;
 mod watch;
+mod web_certificates;
+mod web_sessions;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use crate::caller::Actor;
 use crate::events::rfc3339;
 use crate::refusal::Refusal;
 use crate::store::{Tx, not_found};
+use crate::web_sessions;
 
 /// Stores a lock.
 pub(crate) fn put(
@@ -81,6 +82,8 @@ fn end_sessions(tx: &mut Tx<'_>, actor: &Actor, lock: &Lock) -> Result<(), Refus
     for user in tx.list::<User>()? {
         if stops(lock, &user, actor.now()) {
             app_sessions::end_all(tx, actor.stamp(), &user.metadata.name, End::Locked)?;
+            let why = (web_sessions::End::Locked, None);
+            web_sessions::end_all(tx, actor.stamp(), &user.metadata.name, why)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ pub struct Refusal {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    code: Option<&'static str>,
     source: Option<Cause>,
 }
 
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     Unknown,
     /// The caller may not.
     Denied,
+    /// The caller may, with a second factor.
+    NeedsFactor,
     /// It is not there.
     Missing,
     /// It is there already, or in use.
@@ -41,7 +44,7 @@ pub(crate) enum Kind {
 
 impl Refusal {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, code: None, source: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -80,6 +83,12 @@ impl Refusal {
         Self::new(Kind::Busy, message)
     }
 
+    /// A second factor is missing: the same again with one may be granted.
+    pub(crate) fn needs_factor(message: impl Into<String>) -> Self {
+        let code = Some(api::error::MFA_REQUIRED);
+        Self { code, ..Self::new(Kind::NeedsFactor, message) }
+    }
+
     /// Something of ours failed at `what`; `source` goes to the log, not to the caller.
     pub(crate) fn broken(what: impl Into<String>, source: impl Into<Cause>) -> Self {
         Self { source: Some(source.into()), ..Self::new(Kind::Broken, what) }
@@ -101,7 +110,7 @@ impl Refusal {
         match self.kind {
             Kind::Invalid => StatusCode::BAD_REQUEST,
             Kind::Unknown => StatusCode::UNAUTHORIZED,
-            Kind::Denied => StatusCode::FORBIDDEN,
+            Kind::Denied | Kind::NeedsFactor => StatusCode::FORBIDDEN,
             Kind::Missing => StatusCode::NOT_FOUND,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Stale => StatusCode::PRECONDITION_FAILED,
@@ -119,7 +128,7 @@ impl Refusal {
             let hint = "the Auth Service's log has the cause".to_owned();
             return ErrorBody::new("the Auth Service failed", Some(hint));
         }
-        ErrorBody::new(self.message.clone(), self.hint.clone())
+        ErrorBody::new(self.message.clone(), self.hint.clone()).with_code(self.code)
     }
 }
 

@@ -39,8 +39,7 @@ pub(crate) async fn list(
     caller: &Caller,
     kind: Kind,
 ) -> Result<Vec<Resource>, Refusal> {
-    let verbs = [Verb::List, reading(kind)];
-    cluster.authorize(caller, &Asked::of(&verbs, kind.as_str())).await?;
+    may_list(cluster, caller, kind).await?;
     let mut found = cluster.store.read(move |reader| all(reader, kind)).await?;
     if kind == Kind::Token {
         let now = cluster.now();
@@ -55,6 +54,16 @@ pub(crate) async fn list(
         return only_visible(cluster, caller, found).await;
     }
     Ok(found)
+}
+
+/// Whether the caller may list a kind.
+pub(crate) async fn may_list(
+    cluster: &Cluster,
+    caller: &Caller,
+    kind: Kind,
+) -> Result<(), Refusal> {
+    let verbs = [Verb::List, reading(kind)];
+    cluster.authorize(caller, &Asked::of(&verbs, kind.as_str())).await.map(|_| ())
 }
 
 /// One resource.

@@ -105,7 +105,9 @@ async fn listen(cluster: &Arc<Cluster>, clock: Clock) -> Result<Handle, StartErr
     let trust = cluster.authorities.trust().clone();
     let all = {
         let trust = trust.clone();
-        cluster.store.read(move |reader| watch::everything(reader, trust, now)).await?
+        let preference = cluster.preference().now();
+        let told = (trust, preference);
+        cluster.store.read(move |reader| watch::everything(reader, told, now)).await?
     };
     cluster.hub.publish(all);
     let listen_addr = cluster.config.listen_addr;

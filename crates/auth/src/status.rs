@@ -1,9 +1,10 @@
 //! What the cluster says of itself: to members, and to those about to log in.
 
-use api::types::ping::{Ping, PingAuth, PingProxy};
+use api::types::ping::{Ping, PingAuth, PingProxy, PingWebauthn};
 use api::types::status::Status;
 
 use crate::cluster::Cluster;
+use crate::relying_party;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -19,10 +20,15 @@ pub(crate) fn status(cluster: &Cluster) -> Status {
 
 /// For the proxy's `/webapi/ping`.
 pub(crate) fn ping(cluster: &Cluster) -> Ping {
+    let preference = cluster.preference();
+    let factor = preference.second_factor;
+    let rp_id = relying_party::id(cluster).ok().filter(|_| factor.allows_webauthn());
     Ping {
         auth: PingAuth {
             kind: "local".to_owned(),
-            second_factor: cluster.config.second_factor,
+            second_factor: factor,
+            webauthn: rp_id.map(|rp_id| PingWebauthn { rp_id }),
+            allow_local_auth: preference.local_auth,
             default_session_ttl_seconds: cluster.config.default_session_ttl.as_secs(),
         },
         proxy: PingProxy { public_addr: cluster.proxy_addr(), tls_routing_enabled: true },

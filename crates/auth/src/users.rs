@@ -2,21 +2,24 @@
 
 use access::resource::{CreatedBy, UserRef};
 use access::rules::Verb;
-use access::{Role, RoleName, User, UserName};
+use access::{Lock, Role, RoleName, User, UserName};
 use api::resource::{Kind, PutMode, PutOutcome};
 use api::types::invites::{InviteKind, InviteLink};
 use api::types::users::{ResetRequest, UserRequest};
 use api::types::watch::Key;
-use audit::events::{MfaDelete, MfaDevice, UserCreate, UserDelete, UserFields, UserUpdate};
+use audit::events::{MfaDelete, UserCreate, UserDelete, UserFields, UserUpdate};
 
 use crate::app_sessions::{self, End};
 use crate::caller::Actor;
 use crate::cluster::Cluster;
 use crate::events::rfc3339;
+use crate::factors::named;
 use crate::invites::{self, NewInvite};
+use crate::locks;
 use crate::refusal::Refusal;
 use crate::store::{Credentials, Reader, Tx, not_found};
 use crate::watch::user_item;
+use crate::web_sessions;
 
 /// Verbs that making, changing and resetting a user take.
 pub(crate) const ADD: &[Verb] = &[Verb::Create];
@@ -67,6 +70,8 @@ pub(crate) async fn reset(
                 return Err(not_found(Kind::User, name.as_str()));
             }
             forget_credentials(tx, &actor, &name)?;
+            let why = (web_sessions::End::PasswordChanged, None);
+            web_sessions::end_all(tx, actor.stamp(), &name, why)?;
             invites::open(tx, &actor, &invite)
         })
         .await?;
@@ -100,6 +105,12 @@ pub(crate) fn put(
     tx.record(&actor.stamp().event(UserUpdate(fields)))?;
     if user.is_locked(actor.now()) || user.is_expired(actor.now()) {
         app_sessions::end_all(tx, actor.stamp(), &user.metadata.name, End::Locked)?;
+        let why = (web_sessions::End::Locked, None);
+        web_sessions::end_all(tx, actor.stamp(), &user.metadata.name, why)?;
+    } else if old.spec.roles != user.spec.roles || old.spec.traits != user.spec.traits {
+        // Their certificates say what the user was.
+        let why = (web_sessions::End::UserChanged, None);
+        web_sessions::end_all(tx, actor.stamp(), &user.metadata.name, why)?;
     }
     tx.put(user_item(&user));
     Ok(PutOutcome::Updated)
@@ -112,6 +123,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<(), R
     let user = user.metadata.name;
     tx.remove::<User>(name)?;
     tx.drop_credentials(name)?;
+    tx.drop_devices(name)?;
+    web_sessions::end_all(tx, actor.stamp(), &user, (web_sessions::End::UserDeleted, None))?;
     tx.drop_invites(name)?;
     app_sessions::end_all(tx, actor.stamp(), &user, End::UserDeleted)?;
     tx.record(&actor.stamp().event(UserDelete { user: actor.name(), name: name.to_owned() }))?;
@@ -138,22 +151,30 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, user: &mut User) -> Result<(), Refusal
 }
 
 fn forget_credentials(tx: &mut Tx<'_>, actor: &Actor, name: &UserName) -> Result<(), Refusal> {
-    let old = tx.credentials(name.as_str())?;
     tx.keep_credentials(name.as_str(), &Credentials::default())?;
-    if let Some(otp) = old.otp {
-        let removed = MfaDelete { user: name.to_string(), device: device(&otp.id) };
+    for device in tx.devices(name.as_str())? {
+        let removed = MfaDelete { user: name.to_string(), device: named(&device) };
         tx.record(&actor.stamp().event(removed))?;
     }
-    Ok(())
+    tx.drop_devices(name.as_str())
 }
 
-/// A second factor as the audit log names it.
-pub(crate) fn device(id: &str) -> MfaDevice {
-    MfaDevice {
-        mfa_device_name: "otp".to_owned(),
-        mfa_device_uuid: id.to_owned(),
-        mfa_device_type: "TOTP".to_owned(),
+/// Refuses a user who is gone, has ended or is locked: for what a certificate alone would allow.
+pub(crate) fn in_good_standing(
+    tx: &Tx<'_>,
+    name: &UserName,
+    now: std::time::SystemTime,
+) -> Result<(), Refusal> {
+    let Some(user) = tx.find::<User>(name.as_str())? else {
+        return Err(Refusal::denied(format!("user {name} does not exist any more")));
+    };
+    if user.is_locked(now) || tx.list::<Lock>()?.iter().any(|lock| locks::stops(lock, &user, now)) {
+        return Err(Refusal::denied(format!("user {name} is locked")));
     }
+    if user.is_expired(now) {
+        return Err(Refusal::denied(format!("the account of user {name} has expired")));
+    }
+    Ok(())
 }
 
 fn fields(actor: &Actor, user: &User) -> UserFields {

@@ -180,6 +180,18 @@ impl Partition {
         TABLE.iter().find(fits).map(|facts| facts.partition)
     }
 
+    /// The host where browsers are signed in to the console, where it is public.
+    ///
+    /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_enable-console-custom-url.html>.
+    pub fn sign_in_host(self) -> Option<&'static str> {
+        match self {
+            Self::Aws => Some("signin.aws.amazon.com"),
+            Self::China => Some("signin.amazonaws.cn"),
+            Self::UsGov => Some("signin.amazonaws-us-gov.com"),
+            _ => None,
+        }
+    }
+
     fn facts(self) -> &'static Facts {
         let [aws, china, gov, iso, isob, isoe, isof, eusc] = &TABLE;
         match self {
@@ -258,6 +270,14 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Partition::of_region(region), partition, "{region}");
+        }
+    }
+
+    #[test]
+    fn who_has_a_public_console_has_a_place_to_sign_in() {
+        for partition in Partition::all() {
+            let console = partition.console_host().map(|host| host.replace("console.", "signin."));
+            assert_eq!(partition.sign_in_host().map(str::to_owned), console, "{partition}");
         }
     }
 

@@ -179,6 +179,7 @@ mod tests {
             status: 403,
             message: "role `x` does not allow it".to_owned(),
             hint: Some("ask for `y`".to_owned()),
+            code: None,
         };
         let failure = Failure::from(refused);
         assert_eq!(

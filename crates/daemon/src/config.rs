@@ -3,6 +3,9 @@
 //! A problem names file, line and key. Command-line values replace those of
 //! the file before anything is checked.
 
+mod authentication;
+mod certificates;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,7 +70,10 @@ impl Reader<'_> {
             false => None,
         };
         let auth = match roles.auth {
-            true => Some(self.auth(written.auth_service, &nodename)?),
+            true => {
+                let proxy = proxy.as_ref().and_then(|proxy| proxy.public_addr.as_deref());
+                Some(self.auth(written.auth_service, &nodename, proxy)?)
+            }
             false => None,
         };
         let app = match roles.app {
@@ -344,7 +350,12 @@ impl Reader<'_> {
         }
     }
 
-    fn auth(&self, auth: written::Auth, nodename: &str) -> Result<AuthSettings, YamlProblem> {
+    fn auth(
+        &self,
+        auth: written::Auth,
+        nodename: &str,
+        public_addr: Option<&str>,
+    ) -> Result<AuthSettings, YamlProblem> {
         let (name, line) = match &auth.cluster_name {
             Some(name) => (name.value.clone(), name.referenced.line()),
             None => (nodename.to_owned(), 1),
@@ -356,12 +367,6 @@ impl Reader<'_> {
                 format!("auth_service.proxy_listener_mode is `{}`; expected multiplex", mode.value);
             return Err(self.at(mode, reason));
         }
-        let kind = auth.authentication.kind.as_ref();
-        if let Some(kind) = kind.filter(|kind| kind.value != "local") {
-            let reason =
-                format!("auth_service.authentication.type is `{}`; expected local", kind.value);
-            return Err(self.at(kind, reason));
-        }
         for token in &auth.tokens {
             if !token.value.contains(':') {
                 return Err(self.at(
@@ -370,11 +375,7 @@ impl Reader<'_> {
                 ));
             }
         }
-        let ttl = auth.authentication.default_session_ttl.as_ref();
-        let default_session_ttl = match ttl {
-            None => Duration::from_secs(12 * 3_600),
-            Some(text) => self.duration(text, "auth_service.authentication.default_session_ttl")?,
-        };
+        let authentication = self.authentication(&auth, public_addr)?;
         let listen =
             self.address(auth.listen_addr.as_ref(), "auth_service.listen_addr", AUTH_PORT)?;
         let public = auth.public_addr.map(OneOrMany::into_vec).unwrap_or_default();
@@ -383,9 +384,7 @@ impl Reader<'_> {
             listen_addr: listen.unwrap_or_else(|| format!("0.0.0.0:{AUTH_PORT}")),
             public_addrs: public.iter().map(|address| with_port(address, AUTH_PORT)).collect(),
             tokens: auth.tokens.into_iter().map(|token| token.value).collect(),
-            second_factor: auth.authentication.second_factor.unwrap_or_default(),
-            local_auth: auth.authentication.local_auth.unwrap_or(true),
-            default_session_ttl,
+            authentication,
         })
     }
 
@@ -412,16 +411,15 @@ impl Reader<'_> {
         let web_listen_addr = listen.unwrap_or_else(|| format!("0.0.0.0:{PROXY_PORT}"));
         let port =
             split_port(&web_listen_addr).1.and_then(|p| p.parse().ok()).unwrap_or(PROXY_PORT);
-        let public = proxy.public_addr.map(|list| list.value.into_vec()).unwrap_or_default();
-        let https_keypairs = proxy.https_keypairs.into_iter();
+        let public = proxy.public_addr.clone().map(|list| list.value.into_vec());
+        let public = public.unwrap_or_default();
+        let public_addr = public.first().map(|address| with_port(address, port));
         Ok(ProxySettings {
             web_listen_addr,
-            public_addr: public.first().map(|address| with_port(address, port)),
-            https_keypairs: https_keypairs
-                .map(|pair| {
-                    (PathBuf::from(pair.cert_file.value), PathBuf::from(pair.key_file.value))
-                })
-                .collect(),
+            https_keypairs_reload: self.reload(&proxy)?,
+            acme: self.acme(&proxy.acme, public_addr.as_deref())?,
+            https_keypairs: Self::https_keypairs(proxy.https_keypairs),
+            public_addr,
             max_connections,
         })
     }

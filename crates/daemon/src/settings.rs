@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use access::resource::RequireMfa;
 use access::{App, ClusterName};
 use api::types::ping::SecondFactor;
 
@@ -83,12 +84,29 @@ pub struct AuthSettings {
     pub public_addrs: Vec<String>,
     /// Static join tokens, `app,proxy:secret`.
     pub tokens: Vec<String>,
-    /// Whether users need a second factor.
+    /// How users log in.
+    pub authentication: Authentication,
+}
+
+/// How users log in, and how long browsers stay signed in.
+#[derive(Debug, Clone)]
+pub struct Authentication {
+    /// Whether users need a second factor, and which.
     pub second_factor: SecondFactor,
+    /// The relying party's id of passkeys; the proxy's public host if `None`.
+    pub webauthn_rp_id: Option<String>,
+    /// Whether each app session needs a second factor of its own.
+    pub require_session_mfa: RequireMfa,
     /// Whether users log in with passwords.
     pub local_auth: bool,
     /// Life of a user certificate unless asked otherwise.
     pub default_session_ttl: Duration,
+    /// Failures in a row that lock a user out.
+    pub lockout_failures: Option<u32>,
+    /// How long.
+    pub lockout_period: Option<Duration>,
+    /// After so long without use a browser is signed out.
+    pub web_idle_timeout: Option<Duration>,
 }
 
 /// The Proxy Service's part.
@@ -100,8 +118,21 @@ pub struct ProxySettings {
     pub public_addr: Option<String>,
     /// Certificate and key files of the web port.
     pub https_keypairs: Vec<(PathBuf, PathBuf)>,
+    /// How often those files are looked at; `None`: only at the start.
+    pub https_keypairs_reload: Option<Duration>,
+    /// Certificates by ACME.
+    pub acme: Option<AcmeSettings>,
     /// Most connections at once.
     pub max_connections: u32,
+}
+
+/// Certificates by ACME.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// URL of the certificate authority's directory.
+    pub directory: String,
+    /// Whom the authority writes to.
+    pub email: Option<String>,
 }
 
 /// The Application Service's part.

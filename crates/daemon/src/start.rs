@@ -12,7 +12,7 @@ use access::SystemRole;
 use agent::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};
 use api::files::{self, Mode};
 use api::join::{HostFolder, HostIdentity};
-use auth::{AuthConfig, StaticToken};
+use auth::{AuthConfig, Lockout, StaticToken};
 use pki::Clock;
 use proxy::{ProxyConfig, PublicAddr, WebCertificate, WebKeyPair};
 use thiserror::Error;
@@ -355,16 +355,25 @@ fn listen_address(key: &'static str, text: &str) -> Result<SocketAddr, StartErro
 
 fn auth_config(settings: &Settings, auth: &AuthSettings) -> Result<AuthConfig, StartError> {
     let tokens = auth.tokens.iter().map(|text| static_token(text));
+    let login = &auth.authentication;
+    let defaults = AuthConfig::new(settings.data_dir.clone(), auth.cluster_name.clone());
     Ok(AuthConfig {
         node_name: settings.nodename.clone(),
         listen_addr: listen_address("auth_service.listen_addr", &auth.listen_addr)?,
         public_addrs: auth.public_addrs.clone(),
         proxy_public_addr: settings.proxy.as_ref().map(|proxy| public_addr(settings, proxy)),
-        second_factor: auth.second_factor,
-        local_auth: auth.local_auth,
+        second_factor: login.second_factor,
+        webauthn_rp_id: login.webauthn_rp_id.clone(),
+        require_session_mfa: login.require_session_mfa,
+        local_auth: login.local_auth,
         static_tokens: tokens.collect::<Result<_, _>>()?,
-        default_session_ttl: auth.default_session_ttl,
-        ..AuthConfig::new(settings.data_dir.clone(), auth.cluster_name.clone())
+        default_session_ttl: login.default_session_ttl,
+        lockout: Lockout {
+            failures: login.lockout_failures.unwrap_or(defaults.lockout.failures),
+            period: login.lockout_period.unwrap_or(defaults.lockout.period),
+        },
+        web_idle_timeout: login.web_idle_timeout.unwrap_or(defaults.web_idle_timeout),
+        ..defaults
     })
 }
 
@@ -424,14 +433,21 @@ fn proxy_config(
 }
 
 fn web_certificate(proxy: &ProxySettings, data_dir: &Path) -> WebCertificate {
-    if proxy.https_keypairs.is_empty() {
-        return WebCertificate::SelfSigned { data_dir: data_dir.to_owned() };
-    }
     let pairs = proxy.https_keypairs.iter().map(|(cert_file, key_file)| WebKeyPair {
         key_file: key_file.clone(),
         cert_file: cert_file.clone(),
     });
-    WebCertificate::Files(pairs.collect())
+    let acme = proxy.acme.as_ref().map(|acme| proxy::AcmeSettings {
+        directory: acme.directory.clone(),
+        email: acme.email.clone(),
+        timing: proxy::AcmeTiming::default(),
+    });
+    WebCertificate {
+        files: pairs.collect(),
+        reload: proxy.https_keypairs_reload,
+        acme,
+        data_dir: data_dir.to_owned(),
+    }
 }
 
 fn agent_config(

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use access::resource::RequireMfa;
 use api::types::ping::SecondFactor;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -109,6 +110,7 @@ pub(crate) struct Auth {
     pub(crate) proxy_listener_mode: Option<Spanned<String>>,
     pub(crate) tokens: Vec<Spanned<String>>,
     pub(crate) authentication: Authentication,
+    pub(crate) web_idle_timeout: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,9 +118,26 @@ pub(crate) struct Auth {
 pub(crate) struct Authentication {
     #[serde(rename = "type")]
     pub(crate) kind: Option<Spanned<String>>,
-    pub(crate) second_factor: Option<SecondFactor>,
+    pub(crate) second_factor: Option<Spanned<SecondFactor>>,
+    pub(crate) webauthn: Webauthn,
+    pub(crate) require_session_mfa: Option<Spanned<RequireMfa>>,
     pub(crate) local_auth: Option<bool>,
     pub(crate) default_session_ttl: Option<Spanned<String>>,
+    pub(crate) lockout: Lockout,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Webauthn {
+    pub(crate) rp_id: Option<Spanned<String>>,
+}
+
+/// Our own addition: when a user is locked out after failed logins.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Lockout {
+    pub(crate) failures: Option<Spanned<u32>>,
+    pub(crate) period: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,10 +147,21 @@ pub(crate) struct Proxy {
     pub(crate) web_listen_addr: Option<Spanned<String>>,
     pub(crate) public_addr: Option<Spanned<OneOrMany>>,
     pub(crate) https_keypairs: Vec<KeyPair>,
+    pub(crate) https_keypairs_reload_interval: Option<Spanned<String>>,
+    pub(crate) acme: Acme,
     /// Accepted for compatibility: everything is served on the web address.
     pub(crate) listen_addr: Option<String>,
     /// Accepted for compatibility: everything is served on the web address.
     pub(crate) tunnel_listen_addr: Option<String>,
+}
+
+/// Certificates by ACME.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Acme {
+    pub(crate) enabled: Option<Spanned<bool>>,
+    pub(crate) email: Option<Spanned<String>>,
+    pub(crate) uri: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]

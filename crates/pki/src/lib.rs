@@ -2,6 +2,7 @@
 //!
 //! What it deliberately does not do: store anything, decide who gets a certificate, or open a connection.
 
+pub mod acme;
 mod authority;
 mod cert;
 mod credential;

@@ -9,7 +9,7 @@ use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePu
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -17,7 +17,7 @@ use crate::authority::server_names;
 use crate::moment::{self, DAY};
 use crate::tls::PairError;
 use crate::verify::{ServerVerifier, Servers};
-use crate::{CertPem, Clock, Credential, IssueError, KeyPair, SecretPem, TlsError, provider};
+use crate::{CertPem, Clock, Credential, IssueError, KeyPair, Pin, SecretPem, TlsError, provider};
 
 /// A certificate chain with its key, of whatever kind web certificates have, as read from two files.
 #[derive(Debug, Clone)]
@@ -55,10 +55,17 @@ impl LiveWeb {
         Ok(())
     }
 
-    fn choose(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
+    /// The first that names the host, exactly or by a wildcard for its last label.
+    #[must_use]
+    pub fn naming(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         let all = self.0.load();
-        let fitting = host.and_then(|host| all.iter().find(|named| named.names_host(host)));
-        fitting.or_else(|| all.first()).map(|named| named.certified.clone())
+        all.iter().find(|named| named.names_host(host)).map(|named| Arc::clone(&named.certified))
+    }
+
+    /// The first.
+    #[must_use]
+    pub fn first(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.load().first().map(|named| Arc::clone(&named.certified))
     }
 }
 
@@ -71,7 +78,26 @@ impl fmt::Debug for LiveWeb {
 
 impl ResolvesServerCert for LiveWeb {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name())
+        hello.server_name().and_then(|host| self.naming(host)).or_else(|| self.first())
+    }
+}
+
+impl WebPair {
+    /// The pair as TLS shows it, once certificate and key are found to belong together.
+    ///
+    /// # Errors
+    /// When they do not, or one of them cannot be read.
+    pub fn certified(&self) -> Result<Arc<CertifiedKey>, PairError> {
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes())
+            .map_err(|_| PairError::NoKey)?;
+        let key = provider().key_provider.load_private_key(key).map_err(PairError::Mismatch)?;
+        // The TLS library's own comparison refuses the critical extension of `crate::acme`.
+        let certified = Pin::of_certificate(self.cert.leaf())?;
+        if key.public_key().is_some_and(|public| Pin::of_spki(&public) != certified) {
+            let differ = rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
+            return Err(PairError::Mismatch(differ));
+        }
+        Ok(Arc::new(CertifiedKey::new(self.cert.chain(), key)))
     }
 }
 
@@ -183,11 +209,7 @@ fn named(pairs: &[WebPair]) -> Result<Vec<Named>, TlsError> {
 }
 
 fn name(pair: &WebPair) -> Result<Named, PairError> {
-    let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes())
-        .map_err(|_| PairError::NoKey)?;
-    let certified =
-        CertifiedKey::from_der(pair.cert.chain(), key, &provider()).map_err(PairError::Mismatch)?;
-    Ok(Named { dns_names: pair.cert.facts()?.dns_names, certified: Arc::new(certified) })
+    Ok(Named { dns_names: pair.cert.facts()?.dns_names, certified: pair.certified()? })
 }
 
 /// The certificates of this machine's trusted authorities, DER; those that cannot be read are left out.

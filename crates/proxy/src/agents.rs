@@ -326,6 +326,11 @@ impl Agents {
         }
     }
 
+    /// How many tunnels an agent has.
+    pub(crate) fn tunnels_of(&self, host: &HostId) -> usize {
+        self.tunnels.load().get(host).map_or(0, Vec::len)
+    }
+
     /// How many agents have how many tunnels.
     pub(crate) fn count(&self) -> (usize, usize) {
         let tunnels = self.tunnels.load();

@@ -35,16 +35,63 @@ pub struct ProxyConfig {
     pub tunnel: TunnelSettings,
 }
 
-/// Where the certificate of the web pages comes from.
+/// Where the certificates of the web pages come from: the first source that has one for the name
+/// that a client asks for.
 #[derive(Debug, Clone)]
-pub enum WebCertificate {
+pub struct WebCertificate {
     /// `https_keypairs`: the first whose names fit the client's is shown, else the first.
-    Files(Vec<WebKeyPair>),
-    /// Made at the first start and kept in this folder, key 0600. For trials: browsers warn of it.
-    SelfSigned {
-        /// The service's `data_dir`.
-        data_dir: PathBuf,
-    },
+    pub files: Vec<WebKeyPair>,
+    /// `https_keypairs_reload_interval`: how often the files are looked at; `None`: only at the start.
+    pub reload: Option<Duration>,
+    /// `acme`: ordered for the public host and for the hosts of enrolled apps.
+    pub acme: Option<AcmeSettings>,
+    /// Without files, a self-signed pair is made at the first start and kept here, key 0600. For
+    /// trials, and until the first order is done: browsers warn of it.
+    pub data_dir: PathBuf,
+}
+
+impl WebCertificate {
+    /// A self-signed one alone.
+    #[must_use]
+    pub fn self_signed(data_dir: PathBuf) -> Self {
+        Self { files: Vec::new(), reload: None, acme: None, data_dir }
+    }
+}
+
+/// Certificates by ACME. Switching it on agrees to the CA's terms of service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeSettings {
+    /// URL of the CA's directory, https.
+    pub directory: String,
+    /// Whom the CA writes to when something is wrong.
+    pub email: Option<String>,
+    /// How long things take and wait.
+    pub timing: AcmeTiming,
+}
+
+/// How long the parts of ordering take and wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeTiming {
+    /// How long a client waits in its handshake for the first certificate of a name.
+    pub wait: Duration,
+    /// How long an order may take in all.
+    pub order: Duration,
+    /// How long a name is leased to the one proxy that orders; also the least time between two
+    /// orders of one name that fail, across proxies and restarts.
+    pub lease: Duration,
+    /// Longest time between two looks at what is due.
+    pub look: Duration,
+}
+
+impl Default for AcmeTiming {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(20),
+            order: Duration::from_secs(180),
+            lease: Duration::from_secs(10 * 60),
+            look: Duration::from_secs(60),
+        }
+    }
 }
 
 /// One pair of `https_keypairs`, PEM.
@@ -130,6 +177,9 @@ pub struct Limits {
     pub connections: usize,
     /// Connections to the web pages and the web API.
     pub web_connections: usize,
+    /// The same, from one address. Many people may share one, so that this only keeps one of them
+    /// from taking all.
+    pub web_connections_per_address: usize,
     /// Connections whose first message has not been read yet.
     pub hellos: usize,
     /// The same, from one address.
@@ -150,7 +200,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 15_000,
-            web_connections: 2_000,
+            web_connections: 4_000,
+            web_connections_per_address: 1_000,
             hellos: 1_000,
             hellos_per_address: 200,
             handshake: Duration::from_secs(10),

@@ -10,9 +10,11 @@
 //! [`start`] gives a running service, [`Handle::stop`] ends it.
 
 mod agents;
+mod certificates;
 mod config;
 mod connections;
 mod hello;
+mod places;
 mod rewind;
 mod road;
 mod router;
@@ -23,7 +25,7 @@ mod splice;
 mod web;
 
 pub use config::{
-    BadPublicAddr, DEFAULT_PORT, Limits, ProxyConfig, PublicAddr, TunnelSettings, WebCertificate,
-    WebKeyPair,
+    AcmeSettings, AcmeTiming, BadPublicAddr, DEFAULT_PORT, Limits, ProxyConfig, PublicAddr,
+    TunnelSettings, WebCertificate, WebKeyPair,
 };
 pub use service::{Handle, Health, StartError, start};

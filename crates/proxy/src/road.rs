@@ -1,6 +1,6 @@
 //! Where a connection goes, by its ClientHello alone.
 //!
-//! The private protocols must be offered alone: a client that offers one of
+//! The private protocols, and the one by which a CA asks, must be offered alone: a client that offers one of
 //! them beside another is not one of ours, and is refused rather than guessed at.
 
 use access::AppSessionId;
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::hello::Hello;
 
-/// The four roads.
+/// The five roads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Road {
     /// To the Auth Service, unread.
@@ -20,6 +20,8 @@ pub(crate) enum Road {
     App(AppSessionId),
     /// The web pages and the web API, ended here.
     Web,
+    /// A CA's question about a name (RFC 8737), answered here.
+    Challenge(String),
 }
 
 /// Why a connection goes nowhere.
@@ -31,15 +33,16 @@ pub(crate) enum NoRoad {
     /// A private protocol beside others.
     #[error("a private protocol is offered beside others")]
     Mixed,
-    /// App traffic whose server name carries no session.
-    #[error("the server name carries no app session")]
+    /// App traffic whose server name carries no session, or a CA's question about no name.
+    #[error("the server name carries no app session, or is missing")]
     ServerName,
 }
 
 /// Decides.
 pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
     let offers = |name: &[u8]| hello.alpn.iter().any(|offer| offer == name);
-    if [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_APP].into_iter().any(offers) {
+    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL].into_iter().chain(wire::APP_PROTOCOLS);
+    if private.into_iter().any(offers) {
         return match hello.alpn.as_slice() {
             [one] if one == wire::ALPN_AUTH => Ok(Road::Auth),
             [one] if one == wire::ALPN_TUNNEL => Ok(Road::Tunnel),
@@ -49,6 +52,13 @@ pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
                 .and_then(wire::app_session_of)
                 .map(Road::App)
                 .ok_or(NoRoad::ServerName),
+            _ => Err(NoRoad::Mixed),
+        };
+    }
+    if offers(pki::acme::ALPN_ACME) {
+        return match (hello.alpn.as_slice(), &hello.server_name) {
+            ([_], Some(name)) => Ok(Road::Challenge(name.clone())),
+            ([_], None) => Err(NoRoad::ServerName),
             _ => Err(NoRoad::Mixed),
         };
     }
@@ -85,6 +95,13 @@ mod tests {
             (&["causeway-tunnel"], "proxy.causeway.internal", Ok(Road::Tunnel)),
             (&["causeway-tunnel"], "", Ok(Road::Tunnel)),
             (&["causeway-app"], &app, session()),
+            (&["causeway-app-http1"], &app, session()),
+            (&["causeway-app-tcp"], &app, session()),
+            (&["causeway-app-console"], &app, session()),
+            (&["causeway-app-tcp"], "", Err(NoRoad::ServerName)),
+            (&["causeway-app-console", "causeway-app"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-app-http1", "http/1.1"], &app, Err(NoRoad::Mixed)),
+            (&["causeway-app-other"], &app, Err(NoRoad::Protocol)),
             (&["causeway-app"], "", Err(NoRoad::ServerName)),
             (&["causeway-app"], "proxy.example.com", Err(NoRoad::ServerName)),
             (&["causeway-app"], "app.causeway.internal", Err(NoRoad::ServerName)),
@@ -101,6 +118,10 @@ mod tests {
             (&["causeway-app", "h2"], &app, Err(NoRoad::Mixed)),
             (&["causeway-app", "causeway-app"], &app, Err(NoRoad::Mixed)),
             (&["causeway-auth", "causeway-tunnel"], "", Err(NoRoad::Mixed)),
+            (&["acme-tls/1"], "x.example.com", Ok(Road::Challenge("x.example.com".to_owned()))),
+            (&["acme-tls/1"], "", Err(NoRoad::ServerName)),
+            (&["acme-tls/1", "h2"], "x.example.com", Err(NoRoad::Mixed)),
+            (&["acme-tls/1", "causeway-auth"], "", Err(NoRoad::Mixed)),
             (&["http/1.0"], "", Err(NoRoad::Protocol)),
             (&["h3"], "proxy.example.com", Err(NoRoad::Protocol)),
             (&["causeway-Auth"], "", Err(NoRoad::Protocol)),
@@ -114,7 +135,7 @@ mod tests {
     proptest! {
         #[test]
         fn only_a_private_protocol_alone_leaves_the_web(
-            alpn in proptest::collection::vec("(h2|http/1.1|causeway-(auth|tunnel|app)|[a-z]{1,8})", 0..4),
+            alpn in proptest::collection::vec("(h2|http/1.1|acme-tls/1|causeway-(auth|tunnel|app(-http1|-tcp|-console)?)|[a-z]{1,8})", 0..4),
             name in "([a-z0-9.]{0,20}|[0-9a-f]{32}\\.app\\.causeway\\.internal)",
         ) {
             let offers: Vec<&str> = alpn.iter().map(String::as_str).collect();
@@ -122,12 +143,20 @@ mod tests {
                 Ok(Road::Auth) => prop_assert_eq!(offers, ["causeway-auth"]),
                 Ok(Road::Tunnel) => prop_assert_eq!(offers, ["causeway-tunnel"]),
                 Ok(Road::App(id)) => {
-                    prop_assert_eq!(offers, ["causeway-app"]);
+                    prop_assert_eq!(offers.len(), 1);
+                    prop_assert!(wire::APP_PROTOCOLS.contains(&offers[0].as_bytes()));
                     prop_assert_eq!(wire::app_server_name(&id), name);
                 }
+                Ok(Road::Challenge(asked)) => {
+                    prop_assert_eq!(offers, ["acme-tls/1"]);
+                    prop_assert_eq!(asked, name);
+                }
                 Ok(Road::Web) => {
-                    let private = ["causeway-auth", "causeway-tunnel", "causeway-app"];
-                    prop_assert!(!offers.iter().any(|offer| private.contains(offer)));
+                    let is_private = |offer: &&str| {
+                        ["causeway-auth", "causeway-tunnel", "acme-tls/1"].contains(offer)
+                            || offer.starts_with("causeway-app")
+                    };
+                    prop_assert!(!offers.iter().any(is_private));
                 }
                 Err(_) => {}
             }

@@ -3,9 +3,8 @@
 //! Everything before that is bounded: how many may wait, how many of one
 //! address, how long, how many bytes. Nothing else than the ClientHello is trusted.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use access::AppSessionId;
@@ -20,9 +19,11 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use tunnel::Traffic;
 
 use crate::agents::{Agents, NoAgent, NoTunnel};
+use crate::certificates::{Certificates, NoAnswer, NoCertificate};
 use crate::config::Limits;
 use crate::connections::{ConnectionId, Connections};
 use crate::hello::{self, BadHello};
+use crate::places::{Place, Places};
 use crate::rewind::Rewind;
 use crate::road::{self, NoRoad, Road};
 use crate::sessions::Sessions;
@@ -49,15 +50,17 @@ enum Alert {
     NoApplicationProtocol = 120,
 }
 
-/// The four roads and what guards their beginning.
+/// The five roads and what guards their beginning.
 pub(crate) struct Router {
     pub(crate) connections: Arc<Connections>,
     pub(crate) limits: Limits,
     pub(crate) auth_addr: String,
     pub(crate) agents: Arc<Agents>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) certificates: Arc<Certificates>,
     pub(crate) web: WebRoad,
-    pub(crate) waiting: Arc<Waiting>,
+    /// For connections that have not been told apart yet.
+    pub(crate) waiting: Arc<Places>,
 }
 
 /// Why a connection came to nothing.
@@ -75,6 +78,10 @@ enum Failed {
     Agent(#[from] NoAgent),
     #[error("no tunnel")]
     Tunnel(#[from] NoTunnel),
+    #[error("no certificate")]
+    Certificate(#[from] NoCertificate),
+    #[error("a CA's question was not answered")]
+    Challenge(#[from] NoAnswer),
     #[error("the Auth Service cannot be reached at {address}")]
     Auth { address: String, source: std::io::Error },
     #[error("passing on ended")]
@@ -103,7 +110,7 @@ impl Router {
                     continue;
                 }
             };
-            match Waiting::enter(&self.waiting, peer.ip()) {
+            match self.waiting.enter(peer.ip()) {
                 Some(slot) => self.take(tcp, peer, place, slot),
                 None => debug!(%peer, "too many connections wait to be told apart; dropped"),
             }
@@ -115,7 +122,7 @@ impl Router {
         tcp: TcpStream,
         peer: SocketAddr,
         place: OwnedSemaphorePermit,
-        slot: Slot,
+        slot: Place,
     ) {
         let router = Arc::clone(self);
         self.connections.spawn(|id, steps| {
@@ -136,7 +143,7 @@ impl Router {
         mut tcp: TcpStream,
         peer: SocketAddr,
         (id, steps): (ConnectionId, Steps),
-        slot: Slot,
+        slot: Place,
     ) -> Result<(), Failed> {
         tcp.set_nodelay(true).map_err(Failed::Stream)?;
         let read = timeout(self.limits.handshake, hello::read(&mut tcp)).await;
@@ -145,22 +152,30 @@ impl Router {
             Err(_) => Err(Failed::Late),
             Ok(Err(bad)) => Err(bad.into()),
             Ok(Ok((hello, first))) => {
-                road::decide(&hello).map(|road| (road, first)).map_err(Failed::from)
+                road::decide(&hello).map(|road| (road, hello, first)).map_err(Failed::from)
             }
         };
         let went = match decided {
             Err(failed) => Err(failed),
-            Ok((Road::Auth, first)) => self.to_auth(Watched::new(&mut tcp, steps), &first).await,
-            Ok((Road::App(session), first)) => {
+            Ok((Road::Auth, _, first)) => self.to_auth(Watched::new(&mut tcp, steps), &first).await,
+            Ok((Road::App(session), _, first)) => {
                 let client = Watched::new(&mut tcp, steps);
                 self.to_agent(client, &first, (&session, id), peer).await
             }
-            Ok((Road::Tunnel, first)) => {
+            Ok((Road::Tunnel, _, first)) => {
                 return Ok(self.agents.serve(Rewind::new(first, tcp), peer).await?);
             }
-            Ok((Road::Web, first)) => {
-                self.web.serve(Rewind::new(first, tcp), peer).await;
-                return Ok(());
+            Ok((Road::Challenge(name), _, first)) => {
+                let io = Rewind::new(first, &mut tcp);
+                let answering = self.certificates.answer(io, &name);
+                let answered = timeout(self.limits.handshake, answering).await;
+                answered.map_or(Err(Failed::Late), |answered| answered.map_err(Failed::from))
+            }
+            Ok((Road::Web, hello, first)) => {
+                match self.certificates.ready(hello.server_name.as_deref()).await {
+                    Ok(()) => return Ok(self.web.serve(Rewind::new(first, tcp), peer).await),
+                    Err(none) => Err(none.into()),
+                }
             }
         };
         if let Err(failed) = &went {
@@ -222,8 +237,10 @@ fn tell(failed: &Failed) {
             info!(error = %Chain(failed), "tunnel refused");
         }
         Failed::Tunnel(_) => warn!(error = %Chain(failed), "tunnel refused"),
-        Failed::Session(_) => info!(error = %Chain(failed), "connection refused"),
-        Failed::Hello(_) | Failed::Late | Failed::Road(_) => {
+        Failed::Session(_) | Failed::Certificate(_) => {
+            info!(error = %Chain(failed), "connection refused")
+        }
+        Failed::Hello(_) | Failed::Late | Failed::Road(_) | Failed::Challenge(_) => {
             debug!(error = %Chain(failed), "connection refused");
         }
         Failed::Splice(_) | Failed::Stream(_) => debug!(error = %Chain(failed), "connection ended"),
@@ -236,9 +253,11 @@ async fn bid_farewell(mut tcp: TcpStream, failed: &Failed) {
         Failed::Hello(BadHello::PlainHttp) => PLAIN_HTTP.to_vec(),
         Failed::Hello(BadHello::Malformed { alert, .. }) => alert.clone(),
         Failed::Road(NoRoad::Protocol | NoRoad::Mixed) => Alert::NoApplicationProtocol.record(),
-        Failed::Session(NotLive::Unsure) | Failed::Agent(_) | Failed::Auth { .. } => {
-            Alert::InternalError.record()
-        }
+        Failed::Session(NotLive::Unsure)
+        | Failed::Agent(_)
+        | Failed::Certificate(_)
+        | Failed::Auth { .. } => Alert::InternalError.record(),
+        Failed::Challenge(NoAnswer::NotAsked { .. }) => Alert::UnrecognizedName.record(),
         Failed::Road(NoRoad::ServerName) | Failed::Session(_) => Alert::UnrecognizedName.record(),
         _ => return,
     };
@@ -262,60 +281,6 @@ impl Alert {
     }
 }
 
-/// The connections that have not been told apart yet.
-pub(crate) struct Waiting {
-    all: usize,
-    per_address: usize,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
-    places: Arc<Semaphore>,
-}
-
-/// A place among them.
-pub(crate) struct Slot {
-    waiting: Arc<Waiting>,
-    address: IpAddr,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Waiting {
-    pub(crate) fn new(all: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self {
-            all,
-            per_address,
-            addresses: Mutex::default(),
-            places: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))),
-        })
-    }
-
-    fn enter(waiting: &Arc<Self>, address: IpAddr) -> Option<Slot> {
-        let place = Arc::clone(&waiting.places).try_acquire_owned().ok()?;
-        let mut addresses = waiting.lock();
-        let count = addresses.entry(address).or_default();
-        if *count >= waiting.per_address.min(waiting.all) {
-            return None;
-        }
-        *count += 1;
-        drop(addresses);
-        Some(Slot { waiting: Arc::clone(waiting), address, _place: place })
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut addresses = self.waiting.lock();
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,19 +290,5 @@ mod tests {
         let text = std::str::from_utf8(PLAIN_HTTP).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
-    }
-
-    #[test]
-    fn one_address_cannot_take_all_places() {
-        let waiting = Waiting::new(3, 2);
-        let (mine, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let first = Waiting::enter(&waiting, mine).unwrap();
-        let _second = Waiting::enter(&waiting, mine).unwrap();
-        assert!(Waiting::enter(&waiting, mine).is_none());
-        let _third = Waiting::enter(&waiting, other).unwrap();
-        assert!(Waiting::enter(&waiting, other).is_none(), "all places are taken");
-        drop(first);
-        assert!(Waiting::enter(&waiting, mine).is_some());
-        drop(waiting.lock());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Client, wire};
-use pki::{Accept, ClientTls, Clock, LiveTrust, LiveWeb, Peers, ServerTls, TrustedServers};
+use pki::{Accept, ClientTls, Clock, LiveTrust, Peers, ServerTls, TrustedServers};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -14,12 +14,14 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::agents::Agents;
+use crate::certificates::Certificates;
 use crate::config::{ProxyConfig, TunnelSettings};
 use crate::connections::Connections;
-use crate::router::{Router, Waiting};
+use crate::places::Places;
+use crate::router::Router;
 use crate::sessions::Sessions;
 use crate::snapshot::{Connected, Snapshots};
-use crate::web::{Web, WebCertificates, WebRoad};
+use crate::web::{Browsers, Web, WebRoad};
 
 /// Why the Proxy Service did not start.
 #[derive(Debug, Error)]
@@ -93,16 +95,25 @@ struct Parts {
 pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartError> {
     let auth = auth_client(&config, &clock)?;
     let parts = Parts::new(&config, &clock)?;
-    let certificates = WebCertificates::new(&config, &clock)?;
+    let snapshots = Arc::clone(&parts.snapshots);
+    let certificates = Arc::new(Certificates::new(&config, &clock, snapshots, auth.clone())?);
     let stopping = CancellationToken::new();
+    let browsers = Browsers::new(
+        auth.clone(),
+        Arc::clone(&config.trust),
+        clock.clone(),
+        Arc::clone(&parts.snapshots),
+    );
+    let web = Web::new(auth.clone(), &config, browsers, Arc::clone(&parts.agents));
     let router = Arc::new(Router {
         connections: Arc::clone(&parts.connections),
         limits: config.limits.clone(),
         auth_addr: config.auth_addr.clone(),
         agents: Arc::clone(&parts.agents),
         sessions: Arc::clone(&parts.sessions),
-        web: web_road(&config, (certificates.live(), &clock), auth.clone(), stopping.clone())?,
-        waiting: Waiting::new(config.limits.hellos, config.limits.hellos_per_address),
+        web: web_road(&config, (&certificates, &clock), web, stopping.clone())?,
+        certificates: Arc::clone(&certificates),
+        waiting: Places::new(config.limits.hellos, config.limits.hellos_per_address),
     });
     let listen = |source| StartError::Listen { addr: config.listen_addr, source };
     let listener = TcpListener::bind(config.listen_addr).await.map_err(listen)?;
@@ -227,17 +238,18 @@ fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError
 
 fn web_road(
     config: &ProxyConfig,
-    (certificates, clock): (Arc<LiveWeb>, &Clock),
-    auth: Client,
+    (certificates, clock): (&Arc<Certificates>, &Clock),
+    web: Web,
     stopping: CancellationToken,
 ) -> Result<WebRoad, StartError> {
     let tls = pki::web::web_server(
-        certificates,
+        Arc::<Certificates>::clone(certificates),
         vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         clock.clone(),
     )?;
-    let web = Web::new(auth, config.public_addr.clone(), config.cluster.clone());
-    let bounds = (config.limits.web_connections, config.limits.handshake);
+    let limits = &config.limits;
+    let places = Places::new(limits.web_connections, limits.web_connections_per_address);
+    let bounds = (places, limits.handshake);
     Ok(WebRoad::new(tls, web.routes(), bounds, stopping))
 }
 

@@ -9,10 +9,14 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use access::{AppName, AppSession, AppSessionId, HostId, Lock, LockName, UserName, UserNow};
+use access::{
+    AppName, AppSession, AppSessionId, AuthPreference, ClusterName, HostId, Lock, LockName, Policy,
+    Role, RoleName, UserName, UserNow,
+};
 use api::error::Chain;
 use api::types::app_servers::AppServer;
 use api::types::watch::{Change, Item, Key};
+use api::types::web_sessions::{WebSessionId, WebSessionNow};
 use api::watch::Watch;
 use api::{ApiError, Client};
 use futures_util::FutureExt as _;
@@ -32,6 +36,9 @@ pub(crate) struct Snapshot {
     locks: Arc<HashMap<LockName, Arc<Lock>>>,
     servers: Arc<HashMap<HostId, Arc<AppServer>>>,
     hosts_of_apps: Arc<HashMap<AppName, BTreeSet<HostId>>>,
+    roles: Arc<HashMap<RoleName, Arc<Role>>>,
+    web_sessions: Arc<HashMap<WebSessionId, Arc<WebSessionNow>>>,
+    preference: AuthPreference,
 }
 
 /// Why a session does not open anything.
@@ -93,6 +100,25 @@ impl Snapshot {
         self.hosts_of_apps.get(app).map(|hosts| hosts.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// Whether the web session lives, as far as is known.
+    pub(crate) fn has_web_session(&self, id: &WebSessionId) -> bool {
+        self.web_sessions.contains_key(id)
+    }
+
+    /// The user with the roles as of now, without locks: enough to show what the user may do.
+    pub(crate) fn policy_of(&self, cluster: ClusterName, user: &UserName) -> Policy {
+        let Some(user) = self.users.get(user) else { return Policy::new(cluster) };
+        let roles = user.roles.iter().filter_map(|name| self.roles.get(name).cloned());
+        let policy = roles.fold(Policy::new(cluster), Policy::with_role);
+        policy.with_user(UserNow::clone(user)).with_preference(self.preference.clone())
+    }
+
+    /// Whether an agent announces an app whose public host is `host`.
+    pub(crate) fn serves_host(&self, host: &str, proxy_host: &str) -> bool {
+        let mut apps = self.servers.values().flat_map(|server| &server.apps);
+        apps.any(|app| app.public_addr(proxy_host).eq_ignore_ascii_case(host))
+    }
+
     /// Applies one change.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
@@ -122,7 +148,17 @@ impl Snapshot {
                 let server = Arc::new(*server);
                 Arc::make_mut(&mut self.servers).insert(server.host_id.clone(), server);
             }
-            Item::Role(_) | Item::App(_) | Item::Trust(_) => {}
+            Item::Role(role) => {
+                Arc::make_mut(&mut self.roles).insert(role.name().clone(), Arc::new(*role));
+            }
+            Item::WebSession(session) => {
+                let session = Arc::new(*session);
+                Arc::make_mut(&mut self.web_sessions).insert(session.id.clone(), session);
+            }
+            Item::Preference(preference) => {
+                self.preference.require_session_mfa = preference.require_session_mfa;
+            }
+            Item::App(_) | Item::Trust(_) => {}
         }
     }
 
@@ -141,7 +177,13 @@ impl Snapshot {
                 self.forget_apps_of(host);
                 Arc::make_mut(&mut self.servers).remove(host);
             }
-            Key::Role(_) | Key::App(_) => {}
+            Key::Role(name) => {
+                Arc::make_mut(&mut self.roles).remove(name);
+            }
+            Key::WebSession(id) => {
+                Arc::make_mut(&mut self.web_sessions).remove(id);
+            }
+            Key::App(_) => {}
         }
     }
 
@@ -197,7 +239,7 @@ impl Snapshots {
         *self.connected.borrow()
     }
 
-    fn publish(&self, snapshot: Snapshot) {
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
         let (sessions, agents) = (snapshot.sessions.len(), snapshot.servers.len());
         self.newest.send_replace(Arc::new(snapshot));
         if self.connected.send_replace(Connected::Now) != Connected::Now {
@@ -286,7 +328,7 @@ fn jittered(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use access::{App, LockTarget, RoleName};
+    use access::{App, LockTarget};
 
     use super::*;
 

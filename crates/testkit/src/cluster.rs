@@ -34,9 +34,12 @@ pub struct Cluster {
     pub agent: Option<Process>,
     /// `localhost:port`.
     pub proxy: String,
+    /// `host:port` that people type; the host need not resolve on this machine.
+    pub public_addr: String,
     /// Where the agent's health is served.
     pub agent_diag: String,
     server_diag: String,
+    environment: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -51,6 +54,16 @@ impl std::fmt::Debug for Cluster {
 pub struct Plan {
     /// `second_factor` of the cluster.
     pub second_factor: &'static str,
+    /// Further lines under `authentication:`, indented by four.
+    pub authentication: String,
+    /// Host of the proxy's `public_addr`.
+    pub public_host: &'static str,
+    /// The proxy's port, if it must be known before.
+    pub web_port: Option<u16>,
+    /// Further lines under `proxy_service:`, indented by two.
+    pub proxy_service: String,
+    /// Further environment of Auth and Proxy.
+    pub server_environment: Vec<(String, String)>,
     /// Further lines under `app_service:` of the agent, indented by two.
     pub app_service: String,
     /// Further environment of the agent; goes before the sandbox's own.
@@ -65,6 +78,11 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             second_factor: "off",
+            authentication: String::new(),
+            public_host: "localhost",
+            web_port: None,
+            proxy_service: String::new(),
+            server_environment: Vec::new(),
             app_service: String::new(),
             agent_environment: Vec::new(),
             sandbox: Vec::new(),
@@ -95,16 +113,20 @@ impl Cluster {
     pub fn without_agent(plan: &Plan) -> Self {
         let folder = tempfile::Builder::new().prefix("causeway-").tempdir().unwrap();
         let sandbox = Sandbox::start(folder.path(), &plan.sandbox);
-        let (auth, web, diag) = (places::free_port(), places::free_port(), places::free_port());
+        let (auth, diag) = (places::free_port(), places::free_port());
+        let web = plan.web_port.unwrap_or_else(places::free_port);
         let file = folder.path().join("teleport.yaml");
         std::fs::write(&file, server_yaml(folder.path(), plan, auth, web)).unwrap();
         let server_diag = format!("127.0.0.1:{diag}");
-        let server = start_teleport("server", &file, &server_diag, &[], folder.path());
+        let environment = plan.server_environment.clone();
+        let server = start_teleport("server", &file, &server_diag, &environment, folder.path());
         let mut cluster = Self {
             sandbox,
             server,
             agent: None,
             proxy: format!("localhost:{web}"),
+            public_addr: format!("{}:{web}", plan.public_host),
+            environment,
             agent_diag: format!("127.0.0.1:{}", places::free_port()),
             server_diag,
             folder,
@@ -129,7 +151,9 @@ impl Cluster {
     pub fn restart_server(&mut self) {
         self.server.crash();
         let file = self.folder().join("teleport.yaml");
-        self.server = start_teleport("server", &file, &self.server_diag, &[], self.folder.path());
+        let environment = self.environment.clone();
+        self.server =
+            start_teleport("server", &file, &self.server_diag, &environment, self.folder.path());
     }
 
     /// A join token for an agent, by the guide's command.
@@ -292,11 +316,11 @@ auth_service:
   authentication:
     type: local
     second_factor: {second_factor}
-proxy_service:
+{authentication}proxy_service:
   enabled: on
   web_listen_addr: 127.0.0.1:{web}
-  public_addr: localhost:{web}
-ssh_service:
+  public_addr: {public_host}:{web}
+{proxy_service}ssh_service:
   enabled: off
 app_service:
   enabled: off
@@ -304,6 +328,9 @@ app_service:
         data_dir = folder.join("server").display(),
         severity = plan.severity,
         second_factor = plan.second_factor,
+        authentication = plan.authentication,
+        public_host = plan.public_host,
+        proxy_service = plan.proxy_service,
     )
 }
 

@@ -9,8 +9,10 @@
     reason = "a test that cannot go on must say so and stop"
 )]
 
+pub mod browser;
 pub mod clients;
 pub mod cluster;
+pub mod pebble;
 pub mod places;
 pub mod process;
 pub mod sandbox;

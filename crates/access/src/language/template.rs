@@ -30,6 +30,11 @@ pub const INTERNAL_TRAITS: &[&str] = &[
     "jwt",
 ];
 
+/// `internal.username`: the user's name, where session settings for AWS are filled.
+pub(crate) const USER_NAME: &str = "username";
+/// Where the user's name stands among the traits: no trait of a resource file can have this name.
+const USER_NAME_KEY: &str = "\u{0}username";
+
 /// Longer values are dropped, so that nested replacements cannot grow without end.
 const MAX_VALUE: usize = 4096;
 
@@ -150,6 +155,22 @@ impl Template {
     /// What the template gives for a user's traits: no empty text, none twice.
     #[must_use]
     pub fn expand(&self, traits: &Traits) -> Vec<String> {
+        self.expand_mapped(traits, str::to_owned)
+    }
+
+    /// Traits in which `internal.username` is the user's name.
+    pub(crate) fn with_user_name(traits: &Traits, user: &str) -> Traits {
+        let mut traits = traits.clone();
+        traits.insert(USER_NAME_KEY.to_owned(), vec![user.to_owned()]);
+        traits
+    }
+
+    /// As [`Template::expand`], with each value of the expression changed before it is put between prefix and suffix.
+    pub(crate) fn expand_mapped(
+        &self,
+        traits: &Traits,
+        change: impl Fn(&str) -> String,
+    ) -> Vec<String> {
         match &self.0 {
             Shape::Literal(text) => vec![text.clone()],
             Shape::Filled { prefix, expression, suffix } => {
@@ -157,7 +178,7 @@ impl Template {
                 let values = expression.values(traits).into_iter();
                 let filled = values
                     .filter(|value| !value.is_empty())
-                    .map(|value| format!("{prefix}{value}{suffix}"));
+                    .map(|value| format!("{prefix}{}{suffix}", change(&value)));
                 filled.filter(|text| seen.insert(text.clone())).collect()
             }
         }
@@ -275,9 +296,14 @@ impl Expression {
     fn values(&self, traits: &Traits) -> Vec<String> {
         match self {
             Self::Trait { namespace, name } => {
-                let readable =
-                    *namespace == Namespace::External || INTERNAL_TRAITS.contains(&name.as_str());
-                let values = traits.get(name).filter(|_| readable);
+                let values = match namespace {
+                    Namespace::Internal if name == USER_NAME => traits.get(USER_NAME_KEY),
+                    Namespace::Internal => {
+                        traits.get(name).filter(|_| INTERNAL_TRAITS.contains(&name.as_str()))
+                    }
+                    Namespace::External if name == USER_NAME_KEY => None,
+                    Namespace::External => traits.get(name),
+                };
                 values
                     .map(|values| {
                         values.iter().filter(|value| value.len() <= MAX_VALUE).cloned().collect()

@@ -77,6 +77,20 @@ impl App {
             || aws::partition::console_partition(&self.spec.uri).is_some()
     }
 
+    /// What is spoken with the app, by its URI.
+    #[must_use]
+    pub fn traffic(&self) -> AppTraffic {
+        if self.is_aws() {
+            return AppTraffic::Aws;
+        }
+        let scheme = self.spec.uri.split_once("://").map_or("", |(scheme, _)| scheme);
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => AppTraffic::Web,
+            "tcp" => AppTraffic::Tcp,
+            _ => AppTraffic::Other,
+        }
+    }
+
     /// The partition of the console that the URI names.
     #[must_use]
     pub fn partition(&self) -> Option<aws::Partition> {
@@ -113,6 +127,32 @@ impl App {
     #[must_use]
     pub fn external_id(&self) -> Option<&str> {
         self.spec.aws.as_ref().and_then(|aws| aws.external_id.as_deref())
+    }
+}
+
+/// What is spoken with an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppTraffic {
+    /// The AWS API and console.
+    Aws,
+    /// HTTP or HTTPS.
+    Web,
+    /// Bytes.
+    Tcp,
+    /// Nothing that agents carry.
+    Other,
+}
+
+impl AppTraffic {
+    /// In words, as in "the app is …".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Aws => "an AWS app",
+            Self::Web => "a web app",
+            Self::Tcp => "a TCP app",
+            Self::Other => "of a kind that is not served",
+        }
     }
 }
 

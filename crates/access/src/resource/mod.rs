@@ -9,7 +9,7 @@ mod role;
 mod user;
 mod validate;
 
-pub use app::{ACCOUNT_LABEL, App, AppAws, AppSpec, Cloud, DynamicLabel, Rewrite};
+pub use app::{ACCOUNT_LABEL, App, AppAws, AppSpec, AppTraffic, Cloud, DynamicLabel, Rewrite};
 pub use kind::{AppKind, AppVersion, LockKind, LockVersion, RoleKind, UserKind, UserVersion};
 pub use lists::LabelSelector;
 pub use lock::{Lock, LockSpec, LockTarget};

@@ -3,6 +3,8 @@
 //! What is enforced here is typed. What other kinds of access would need (servers, databases,
 //! clusters, desktops) is kept as it was written, so that `get`, edit, `create -f` loses nothing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -142,6 +144,19 @@ with_kept_fields! {
         /// Which AWS roles, as ARNs or templates. Compared literally.
         #[serde(deserialize_with = "lists::texts", skip_serializing_if = "Vec::is_empty")]
         pub aws_role_arns: Vec<String>,
+        /// Tags of the AWS session, by key; the values are templates.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        pub aws_session_tags: BTreeMap<String, String>,
+        /// Keys of those tags that a chained role inherits.
+        #[serde(deserialize_with = "lists::texts", skip_serializing_if = "Vec::is_empty")]
+        pub aws_transitive_tag_keys: Vec<String>,
+        /// `SourceIdentity` of the AWS session, a template.
+        #[serde(deserialize_with = "lists::maybe_text", skip_serializing_if = "Option::is_none")]
+        pub aws_source_identity: Option<String>,
+        /// What AWS sessions under the role may do at the most: a policy document, as JSON text or as YAML of the same
+        /// shape, with templates in its texts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub aws_session_policy: Option<Value>,
         /// Which resources of the cluster, with which verbs.
         #[serde(deserialize_with = "rules", skip_serializing_if = "Vec::is_empty")]
         pub rules: Vec<Rule>,

@@ -345,7 +345,7 @@ impl Sink for Fussy {
         let text = String::from_utf8(lines.to_vec()).unwrap();
         if self.dislikes.lock().unwrap().as_ref().is_some_and(|word| text.contains(word)) {
             let message = "line 1 is not an event".to_owned();
-            return Err(ApiError::Refused { status: 400, message, hint: None });
+            return Err(ApiError::Refused { status: 400, message, hint: None, code: None });
         }
         self.auth.store(lines).await
     }

@@ -10,7 +10,13 @@ use super::fake_aws::{FakeAws, SECRET_KEY, SESSION_TOKEN, reply};
 use super::harness::{Agent, dynamodb};
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -54,7 +60,7 @@ async fn credentials_show_up_nowhere() {
     }
     aws.refuse_sts(Some("AccessDenied"));
     let events = format!("{:?}", agent.events().await);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("assumed the role"), "the log was captured");
     assert!(aws.sts_asked() > 0 && aws.calls() > 0);
     // The keys of the role, of the agent, and the client's signature.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Shared {
     sts_forms: Mutex<Vec<String>>,
     sts_refuses: Mutex<Option<&'static str>>,
     calls: AtomicUsize,
+    cuts: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -55,6 +56,7 @@ impl FakeAws {
             sts_forms: Mutex::default(),
             sts_refuses: Mutex::default(),
             calls: AtomicUsize::new(0),
+            cuts: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
         let aws = Self { address, shared };
@@ -82,6 +84,11 @@ impl FakeAws {
         *self.shared.sts_refuses.lock().unwrap() = code;
     }
 
+    /// From now on every other call is cut.
+    pub(super) fn cut_all_but_sts(&self) {
+        self.shared.cuts.store(true, Ordering::SeqCst);
+    }
+
     /// How many other calls came.
     pub(super) fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::SeqCst)
@@ -94,7 +101,8 @@ impl FakeAws {
             connections.spawn(async move {
                 let service = service_fn(|request| aws.serve(request));
                 // A cut connection ends in an error, as meant.
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let _ = serving.with_upgrades().await;
             });
         }
     }
@@ -111,6 +119,9 @@ impl FakeAws {
             return Ok(self.assume_role(request).await);
         }
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
+        if self.shared.cuts.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("cut by the test"));
+        }
         let answer = (self.shared.answer)(request).await;
         answer.ok_or_else(|| std::io::Error::other("cut by the test"))
     }

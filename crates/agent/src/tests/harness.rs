@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use pki::{
@@ -28,25 +29,35 @@ use pki::{
 };
 use rustls_pki_types::ServerName;
 use tempfile::TempDir;
+use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fake_aws::FakeAws;
+use crate::app_use::AppUse;
 use crate::assume::Assume;
 use crate::aws_chain::Bundle;
 use crate::call::Road;
 use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
+use crate::console::Console;
 use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
+use crate::tcp_app::TcpApps;
+use crate::web_app::{Clients, Tokens, WebApps};
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
+/// alice's session with the web app `grafana`.
+pub(super) const WEB_SESSION: &str = "ffeeddccbbaa99887766554433221100";
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 pub(super) type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Http1 = http1::SendRequest<Full<Bytes>>;
+pub(super) type Tls = TlsStream<DuplexStream>;
 
 pub(super) struct Agent {
     pub(super) policy: Arc<LivePolicy>,
@@ -92,7 +103,13 @@ pub(super) fn rules() -> Policy {
         lock_expires: None,
         expires: None,
     };
-    without_session().with_role(role).with_user(user).with_session(session())
+    let web = AppSession {
+        id: AppSessionId::parse(WEB_SESSION).unwrap(),
+        app: AppName::parse("grafana").unwrap(),
+        aws_role: None,
+        ..session()
+    };
+    without_session().with_role(role).with_user(user).with_session(session()).with_session(web)
 }
 
 pub(super) fn without_session() -> Policy {
@@ -129,6 +146,17 @@ pub(super) fn claims() -> Claims {
     }
 }
 
+/// The certificate of alice's session with `grafana`.
+pub(super) fn web_claims() -> Claims {
+    let app = AppClaims {
+        session: AppSessionId::parse(WEB_SESSION).unwrap(),
+        name: AppName::parse("grafana").unwrap(),
+        public_addr: "grafana.example.com".to_owned(),
+        aws_role: None,
+    };
+    Claims { app: Some(app), ..claims() }
+}
+
 /// Where the services are, as `AWS_ENDPOINT_URL_<SERVICE>` would say.
 #[derive(Debug)]
 struct Endpoints {
@@ -146,9 +174,9 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-fn sdk(endpoints: Endpoints) -> SdkConfig {
+fn sdk(endpoints: Endpoints, own_token: Option<String>) -> SdkConfig {
     let credentials =
-        Credentials::new("AKIATHEAGENT", "canary-agent-secret-77", None, None, "test");
+        Credentials::new("AKIATHEAGENT", "canary-agent-secret-77", own_token, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
@@ -163,12 +191,22 @@ pub(super) struct Setup {
     pub(super) dynamodb: Option<String>,
     pub(super) spool_limit: u64,
     pub(super) rules: Option<Policy>,
+    /// The agent's own session token, where its own credentials are temporary.
+    pub(super) own_token: Option<String>,
+    /// The app `grafana`.
+    pub(super) app: App,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()) }
+        let app = web_app("http://127.0.0.1:1");
+        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()), own_token: None, app }
     }
+}
+
+/// The app `grafana` at a URI.
+pub(super) fn web_app(uri: &str) -> App {
+    App::new(AppName::parse("grafana").unwrap(), uri)
 }
 
 impl Agent {
@@ -179,7 +217,7 @@ impl Agent {
     pub(super) async fn start_with(aws: &FakeAws, setup: Setup) -> Self {
         let dir = TempDir::new().unwrap();
         let settings = SpoolSettings::new(dir.path().join("spool"));
-        let config = config(SpoolSettings { limit: setup.spool_limit, ..settings });
+        let config = config(SpoolSettings { limit: setup.spool_limit, ..settings }, setup.app);
         let spool = Arc::new(Spool::open(config.spool.clone()).unwrap());
         let users = Authority::generate(AuthorityKind::User, &cluster(), now()).unwrap();
         let hosts = Authority::generate(AuthorityKind::Host, &cluster(), now()).unwrap();
@@ -189,33 +227,49 @@ impl Agent {
             policy.publish(rules);
         }
         let tasks = TaskTracker::new();
-        let sdk = sdk(Endpoints { aws: aws.url(), dynamodb: setup.dynamodb });
-        let road = Road {
+        let sdk =
+            sdk(Endpoints { aws: aws.url(), dynamodb: setup.dynamodb }, setup.own_token.clone());
+        let recorder = Arc::new(Recorder {
+            spool: Arc::clone(&spool),
+            cluster: cluster(),
+            host_id: host_id(),
+        });
+        let towards_aws = Bundle::default().tls(clock()).unwrap();
+        let road = Arc::new(Road {
             clock: clock(),
             trust: Arc::clone(&trust),
             policy: Arc::clone(&policy),
-            recorder: Recorder {
-                spool: Arc::clone(&spool),
-                cluster: cluster(),
-                host_id: host_id(),
-            },
+            recorder: Arc::clone(&recorder),
             sync: SyncWhen::BeforeAnswer,
-            upstream: Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk),
-            assume: Assume::new(sdk, clock()),
-        };
+            upstream: Upstream::new(Arc::clone(&towards_aws), &sdk),
+            assume: Assume::new(sdk.clone(), clock()),
+        });
+        let app_use = AppUse { policy: Arc::clone(&policy), clock: clock() };
+        let (sync, stop) = (SyncWhen::BeforeAnswer, CancellationToken::new());
         let server = Server {
             tls: tls::server(ServerTls {
                 credential: host_credential(&hosts, SystemRole::App, "*.app.causeway.internal"),
                 trust: Arc::clone(&trust),
                 peers: Peers::Required(pki::Accept::Users),
-                alpn: vec![wire::ALPN_APP.to_vec()],
+                alpn: wire::APP_PROTOCOLS.iter().map(|name| name.to_vec()).collect(),
                 clock: clock(),
             })
             .unwrap(),
-            road: Arc::new(road),
+            console: Console::new(Arc::clone(&road), &towards_aws, &sdk),
+            road,
+            web: Arc::new(WebApps {
+                app_use: app_use.clone(),
+                recorder: Arc::clone(&recorder),
+                sync,
+                tokens: Tokens::new(None, clock()),
+                clients: Clients::new(&towards_aws, &towards_aws),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+            }),
+            tcp: TcpApps { app_use, recorder, sync, stop: stop.clone() },
             session_patience: Duration::from_millis(300),
             tasks,
-            stop: CancellationToken::new(),
+            stop,
         };
         let (server, connections) = (Arc::new(server), JoinSet::new());
         Self { policy, spool, server, users, hosts, trust, connections, _dir: dir }
@@ -243,22 +297,7 @@ impl Agent {
         &mut self,
         credential: Arc<LiveCredential>,
     ) -> Result<Sender, String> {
-        let (near, far) = tokio::io::duplex(1 << 20);
-        let server = Arc::clone(&self.server);
-        self.connections.spawn(async move { server.serve(far).await });
-        let config = tls::client(ClientTls {
-            credential: Some(credential),
-            servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
-            alpn: vec![wire::ALPN_APP.to_vec()],
-            clock: clock(),
-        })
-        .unwrap();
-        let session = AppSessionId::parse(SESSION).unwrap();
-        let name = ServerName::try_from(wire::app_server_name(&session)).unwrap();
-        let tls = TlsConnector::from(config)
-            .connect(name, near)
-            .await
-            .map_err(|error| error.to_string())?;
+        let tls = self.dial(credential, wire::ALPN_APP).await?;
         let tasks = Tracked(self.server.tasks.clone());
         let (mut sender, connection) = http2::Builder::new(tasks)
             .initial_stream_window_size(256 * 1024)
@@ -271,11 +310,54 @@ impl Agent {
         Ok(sender)
     }
 
+    /// A connection with HTTP/1.1 inside, which can become another one.
+    pub(super) async fn connect_http1(&mut self, claims: &Claims, alpn: &[u8]) -> Http1 {
+        let tls = self.open(claims, alpn).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
+        self.connections.spawn(async move { drop(connection.with_upgrades().await) });
+        sender
+    }
+
+    /// A bare connection.
+    pub(super) async fn open(&mut self, claims: &Claims, alpn: &[u8]) -> Result<Tls, String> {
+        let credential = user_credential(&self.users, claims);
+        self.dial(credential, alpn).await
+    }
+
+    async fn dial(&mut self, credential: Arc<LiveCredential>, alpn: &[u8]) -> Result<Tls, String> {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let server = Arc::clone(&self.server);
+        let address = Some("192.0.2.7:50123".parse().unwrap());
+        self.connections.spawn(async move { server.serve(far, address).await });
+        let config = tls::client(ClientTls {
+            credential: Some(credential),
+            servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
+            alpn: vec![alpn.to_vec()],
+            clock: clock(),
+        })
+        .unwrap();
+        let session = AppSessionId::parse(SESSION).unwrap();
+        let name = ServerName::try_from(wire::app_server_name(&session)).unwrap();
+        let connecting = TlsConnector::from(config).connect(name, near).await;
+        connecting.map_err(|error| error.to_string())
+    }
+
     /// Everything that was recorded so far: the last state of each request.
     pub(super) async fn events(&self) -> Vec<Event> {
         let auth = spool::tests::Auth::default();
         spool::tests::ship_all(&self.spool, &auth).await;
         auth.taken()
+    }
+
+    /// Waits for the last state of the one request of the test.
+    pub(super) async fn ended_event(&self) -> audit::events::RequestFields {
+        loop {
+            let event = self.the_event().await;
+            if event.outcome != audit::events::Outcome::Unknown {
+                return event;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for the one request of the test to end in the record.
@@ -291,14 +373,17 @@ impl Agent {
     }
 }
 
-fn config(spool: SpoolSettings) -> AgentConfig {
+fn config(spool: SpoolSettings, web: App) -> AgentConfig {
     AgentConfig {
         host_id: host_id(),
         cluster: cluster(),
         nodename: "agent-1".to_owned(),
         version: "0.0.0".to_owned(),
         proxies: Vec::new(),
-        apps: vec![App::new(AppName::parse("aws").unwrap(), "https://console.aws.amazon.com")],
+        apps: vec![
+            App::new(AppName::parse("aws").unwrap(), "https://console.aws.amazon.com/home/home"),
+            web,
+        ],
         resources: Vec::new(),
         spool,
         locking: LockingMode::BestEffort,

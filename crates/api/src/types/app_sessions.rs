@@ -3,6 +3,8 @@
 use access::{AppName, AppSession};
 use serde::{Deserialize, Serialize};
 
+use super::mfa::MfaProof;
+
 /// Asks for an app session and the certificate that goes with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppSessionRequest {
@@ -13,6 +15,10 @@ pub struct AppSessionRequest {
     pub aws_role: Option<String>,
     /// Public half (SPKI, PEM) of the key that the certificate is for.
     pub public_key: String,
+    /// A second factor, where the session needs one: without it the refusal has the code
+    /// [`crate::error::MFA_REQUIRED`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<MfaProof>,
 }
 
 /// The session and its certificate.
@@ -22,4 +28,13 @@ pub struct AppSessionReply {
     pub session: AppSession,
     /// The app certificate, PEM.
     pub certificate: String,
+}
+
+/// Which sessions to list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppSessionQuery {
+    /// Those of all users, where a rule allows it, instead of the caller's own.
+    #[serde(default)]
+    pub all: bool,
 }

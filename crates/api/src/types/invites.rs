@@ -3,6 +3,7 @@
 use access::UserName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::login::Password;
 
@@ -25,11 +26,43 @@ pub struct Invite {
     pub kind: InviteKind,
     /// Until when the link works.
     pub expires: Timestamp,
-    /// The second factor to enrol; `None` when the cluster asks for none.
+    /// The authenticator app to enrol; `None` when the cluster takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp: Option<OtpEnrolment>,
+    /// The passkey to enrol; `None` when the cluster takes none. Where both are there, either does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<PasskeyOffer>,
     /// Whether the second factor may be left out (`second_factor: optional`).
     pub otp_optional: bool,
+}
+
+/// A passkey about to be enrolled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PasskeyOffer {
+    /// Names the offer in [`NewPasskey`]. Good once, for five minutes; showing the link again
+    /// makes another.
+    pub enrolment: String,
+    /// `{"publicKey": PublicKeyCredentialCreationOptionsJSON}`.
+    pub options: Value,
+}
+
+/// A passkey that was made.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPasskey {
+    /// [`PasskeyOffer::enrolment`].
+    pub enrolment: String,
+    /// What to call it; `passkey` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What `PublicKeyCredential.toJSON()` gave.
+    pub credential: Value,
+}
+
+impl std::fmt::Debug for NewPasskey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewPasskey {{ name: {:?}, .. }}", self.name)
+    }
 }
 
 /// A second factor about to be enrolled. Shown to the link's holder only.
@@ -56,6 +89,12 @@ pub struct InviteAcceptance {
     /// The current code of the second factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp: Option<String>,
+    /// Or a passkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<NewPasskey>,
+    /// The browser's address as the proxy saw it; a client cannot set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_addr: Option<String>,
 }
 
 /// Answer to an acceptance.

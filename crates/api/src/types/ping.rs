@@ -10,10 +10,46 @@ pub enum SecondFactor {
     /// One-time codes from an authenticator app, for everybody.
     #[default]
     Otp,
-    /// One-time codes for those who enrolled.
+    /// A passkey or security key, for everybody.
+    Webauthn,
+    /// A one-time code or a passkey, for everybody.
+    On,
+    /// A one-time code or a passkey, for those who enrolled one.
     Optional,
     /// Passwords alone.
     Off,
+}
+
+impl SecondFactor {
+    /// As the settings write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Otp => "otp",
+            Self::Webauthn => "webauthn",
+            Self::On => "on",
+            Self::Optional => "optional",
+            Self::Off => "off",
+        }
+    }
+
+    /// Whether nobody logs in without one.
+    #[must_use]
+    pub const fn is_required(self) -> bool {
+        matches!(self, Self::Otp | Self::Webauthn | Self::On)
+    }
+
+    /// Whether one-time codes count.
+    #[must_use]
+    pub const fn allows_otp(self) -> bool {
+        matches!(self, Self::Otp | Self::On | Self::Optional)
+    }
+
+    /// Whether passkeys count.
+    #[must_use]
+    pub const fn allows_webauthn(self) -> bool {
+        matches!(self, Self::Webauthn | Self::On | Self::Optional)
+    }
 }
 
 /// Answer to `/webapi/ping`; the original's shape, with what this cluster has.
@@ -39,8 +75,25 @@ pub struct PingAuth {
     pub kind: String,
     /// Second factor setting.
     pub second_factor: SecondFactor,
+    /// Where passkeys are good; `None` where the cluster takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webauthn: Option<PingWebauthn>,
+    /// Whether users log in with a password.
+    #[serde(default = "yes")]
+    pub allow_local_auth: bool,
     /// Life of a certificate unless asked otherwise, in seconds.
     pub default_session_ttl_seconds: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where passkeys are good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingWebauthn {
+    /// The relying party's id: a host name.
+    pub rp_id: String,
 }
 
 /// Where the proxy is.

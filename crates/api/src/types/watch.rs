@@ -4,6 +4,7 @@
 //! happens. A `beat` comes at least every 10 seconds, so that a dead
 //! connection is noticed. A watcher that falls behind is cut off and starts over.
 
+use access::resource::RequireMfa;
 use access::{
     App, AppName, AppSession, AppSessionId, HostId, Lock, LockName, Role, RoleName, UserName,
     UserNow,
@@ -12,6 +13,7 @@ use pki::Trust;
 use serde::{Deserialize, Serialize};
 
 use super::app_servers::AppServer;
+use super::web_sessions::{WebSessionId, WebSessionNow};
 
 /// One line of the watch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,6 +47,18 @@ pub enum Item {
     Lock(Box<Lock>),
     /// The authorities.
     Trust(Trust),
+    /// What holds for every session.
+    Preference(PreferenceNow),
+    /// A live web session; proxies hear of it, agents do not.
+    WebSession(Box<WebSessionNow>),
+}
+
+/// What an admin prefers for the whole cluster, as far as services enforce it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreferenceNow {
+    /// Whether each app session needs a second factor of its own.
+    #[serde(default)]
+    pub require_session_mfa: RequireMfa,
 }
 
 /// Names something in the snapshot.
@@ -63,4 +77,6 @@ pub enum Key {
     AppSession(AppSessionId),
     /// A lock, by name.
     Lock(LockName),
+    /// A web session.
+    WebSession(WebSessionId),
 }

@@ -13,6 +13,7 @@ mod roles;
 mod sessions;
 mod tokens;
 mod users;
+mod web;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,6 +33,7 @@ pub use users::{
     MfaAdd, MfaDelete, MfaDevice, ResetTokenCreate, ResetTokenPurpose, UserCreate, UserDelete,
     UserFields, UserLockout, UserLogin, UserPasswordChange, UserUpdate,
 };
+pub use web::{BrowserCodeCreate, WebSessionEnd, WebSessionStart};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -169,6 +171,12 @@ kinds! {
     MfaAdd = "mfa.add",
     /// A user removed a second factor.
     MfaDelete = "mfa.delete",
+    /// A browser is signed in. Ours.
+    WebSessionStart = "web.session.start",
+    /// A browser is signed out. Ours.
+    WebSessionEnd = "web.session.end",
+    /// A browser let `tsh` log in, or proved a second factor for it. Ours.
+    BrowserCodeCreate = "browser_code.create",
     /// An invite link or a password reset link was made.
     ResetTokenCreate = "reset_password_token.create",
     /// A role was created.

@@ -1,4 +1,4 @@
-//! Requests to AWS: one event each, whether answered or refused.
+//! Requests to AWS and to web apps: one event each, whether answered or refused.
 //!
 //! The original keeps these out of the main log and records whole bodies; here each request has its event, and no
 //! event has a body, an item or a key.
@@ -57,11 +57,14 @@ pub struct RequestFields {
     /// The query string, without the values that sign it or carry data.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub raw_query: String,
-    /// The region.
+    /// The region; as the next two, absent where the request is not for AWS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aws_region: String,
     /// The service, by its signing name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aws_service: String,
     /// The host at AWS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aws_host: String,
     /// `X-Amz-Target`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +99,7 @@ pub struct RequestFields {
     pub bytes_out: u64,
 }
 
-/// A request to an AWS service other than DynamoDB.
+/// A request to a web or TCP app, or to an AWS service other than DynamoDB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AppRequest(pub RequestFields);
@@ -108,6 +111,10 @@ pub struct DynamoDbRequest(pub RequestFields);
 
 impl RequestFields {
     fn words(&self) -> String {
+        if self.aws_service.is_empty() {
+            let Self { user, app_name, method, path, .. } = self;
+            return format!("{user} {method} {path} of app {app_name}: {}", self.end());
+        }
         let call = match &self.operation {
             Some(operation) => format!("{}:{operation}", self.aws_service),
             None => format!("{} {} {}", self.aws_service, self.method, self.path),
@@ -117,7 +124,11 @@ impl RequestFields {
             tables => format!(" on {}", tables.join(", ")),
         };
         let role = self.aws_role_arn.as_deref().unwrap_or("no role");
-        format!("{} {call}{on} in {} as {role}: {}", self.user, self.aws_region, self.end())
+        let place = match self.aws_region.as_str() {
+            "" => String::new(),
+            region => format!(" in {region}"),
+        };
+        format!("{} {call}{on}{place} as {role}: {}", self.user, self.end())
     }
 
     fn end(&self) -> String {

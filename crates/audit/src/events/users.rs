@@ -34,7 +34,7 @@ pub struct MfaDevice {
     pub mfa_device_name: String,
     /// Its id.
     pub mfa_device_uuid: String,
-    /// `TOTP`.
+    /// `TOTP` or `WEBAUTHN`.
     pub mfa_device_type: String,
 }
 

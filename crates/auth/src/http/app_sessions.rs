@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use access::AppSessionId;
-use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
+use access::{AppSession, AppSessionId};
+use api::types::app_sessions::{AppSessionQuery, AppSessionReply, AppSessionRequest};
 use axum::Json;
 use axum::extract::{Extension, State};
 
-use super::body::{Segment, Sent};
+use super::body::{Asked, Segment, Sent};
 use crate::app_sessions as rule;
 use crate::caller::Caller;
 use crate::cluster::Cluster;
@@ -19,6 +19,14 @@ pub(super) async fn open(
     Sent(request): Sent<AppSessionRequest>,
 ) -> Result<Json<AppSessionReply>, Refusal> {
     rule::open(&cluster, &caller, request).await.map(Json)
+}
+
+pub(super) async fn list(
+    State(cluster): State<Arc<Cluster>>,
+    Extension(caller): Extension<Caller>,
+    Asked(query): Asked<AppSessionQuery>,
+) -> Result<Json<Vec<AppSession>>, Refusal> {
+    rule::list(&cluster, &caller, query).await.map(Json)
 }
 
 pub(super) async fn end(

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use access::SystemRole;
 use access::rules::Verb;
-use api::types::audit::{AuditQuery, AuditRow, AuditStored, AuditVerified};
+use api::types::audit::{AuditEntry, AuditPage, AuditQuery, AuditRow, AuditStored, AuditVerified};
 use axum::Json;
 use axum::extract::{Extension, State};
 
-use super::body::{Asked as Query, Batch};
+use super::body::{Asked as Query, Batch, Segment};
 use crate::audit as rule;
 use crate::caller::Caller;
 use crate::cluster::{Asked, Cluster};
@@ -33,6 +33,24 @@ pub(super) async fn search(
 ) -> Result<Json<Vec<AuditRow>>, Refusal> {
     cluster.authorize(&caller, &Asked::of(READ, "event")).await?;
     rule::search(&cluster, query).await.map(Json)
+}
+
+pub(super) async fn page(
+    State(cluster): State<Arc<Cluster>>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<AuditPage>, Refusal> {
+    cluster.authorize(&caller, &Asked::of(READ, "event")).await?;
+    rule::page(&cluster, query).await.map(Json)
+}
+
+pub(super) async fn entry(
+    State(cluster): State<Arc<Cluster>>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment<String>,
+) -> Result<Json<AuditEntry>, Refusal> {
+    cluster.authorize(&caller, &Asked::of(READ, "event")).await?;
+    rule::entry(&cluster, id).await.map(Json)
 }
 
 pub(super) async fn verify(

@@ -1,9 +1,9 @@
-//! `POST /v1/login`: proxies only, for people who have no certificate yet.
+//! `/v1/login`: proxies only, for people who have no certificate yet.
 
 use std::sync::Arc;
 
 use access::SystemRole;
-use api::types::login::{LoginReply, LoginRequest};
+use api::types::login::{LoginChallenge, LoginChallengeRequest, LoginForm, LoginReply};
 use axum::Json;
 use axum::extract::{Extension, State};
 
@@ -16,8 +16,17 @@ use crate::refusal::Refusal;
 pub(super) async fn login(
     State(cluster): State<Arc<Cluster>>,
     Extension(caller): Extension<Caller>,
-    Sent(request): Sent<LoginRequest>,
+    Sent(form): Sent<LoginForm>,
 ) -> Result<Json<LoginReply>, Refusal> {
     cluster.service(&caller, &[SystemRole::Proxy]).await?;
-    rule::login(&cluster, request).await.map(Json)
+    rule::login(&cluster, form).await.map(Json)
+}
+
+pub(super) async fn begin(
+    State(cluster): State<Arc<Cluster>>,
+    Extension(caller): Extension<Caller>,
+    Sent(request): Sent<LoginChallengeRequest>,
+) -> Result<Json<LoginChallenge>, Refusal> {
+    cluster.service(&caller, &[SystemRole::Proxy]).await?;
+    rule::begin(&cluster, request).await.map(Json)
 }

@@ -41,7 +41,10 @@ pub(super) async fn note_denials(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_relayed = matches!(request.uri().path(), api::routes::JOIN | api::routes::LOGIN);
+    let is_relayed = matches!(
+        request.uri().path(),
+        api::routes::JOIN | api::routes::LOGIN | api::routes::LOGIN_CHALLENGES
+    );
     let has_own_event = is_relayed && caller.is(SystemRole::Proxy);
     let response = next.run(request).await;
     let denied = response.extensions().get::<Denied>().filter(|_| !has_own_event).cloned();

@@ -14,13 +14,13 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::channel::{Channel, Sender};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use crate::caller::Caller;
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
-use crate::watch::{Subscription, line};
+use crate::watch::{Audience, Subscription, line};
 
 /// Frames between our task and the connection.
 const FRAMES: usize = 16;
@@ -43,7 +43,9 @@ pub(super) async fn watch(
     let place = place.map_err(|_| Refusal::busy("too many watchers; try again"))?;
     let (sender, body) = Channel::<Bytes, CutOff>::new(FRAMES);
     let subscription = cluster.hub.subscribe();
-    let mut watcher = Watcher { cluster: Arc::clone(&cluster), sender, ends };
+    let audience =
+        if caller.is(SystemRole::Proxy) { Audience::Proxies } else { Audience::Everybody };
+    let mut watcher = Watcher { cluster: Arc::clone(&cluster), sender, ends, audience };
     let who = caller.name().unwrap_or_default();
     cluster.tasks.spawn(async move {
         let why = watcher.run(subscription).await;
@@ -76,6 +78,7 @@ struct Watcher {
     cluster: Arc<Cluster>,
     sender: Sender<Bytes, CutOff>,
     ends: SystemTime,
+    audience: Audience,
 }
 
 impl Watcher {
@@ -88,26 +91,31 @@ impl Watcher {
 
     async fn follow(&mut self, subscription: Subscription) -> Result<CutOff, CutOff> {
         let Subscription { items, mut changes } = subscription;
-        for frame in frames(items) {
+        let heard = items.into_iter().filter(|line| line.is_for(self.audience));
+        for frame in frames(heard.map(|line| line.bytes).collect()) {
             self.send(frame).await?;
         }
         self.send_change(&Change::Ready).await?;
         let beat = self.cluster.config.limits.watch_beat;
         let stopping = self.cluster.stopping.clone();
+        // What others hear is no sign of life to this watcher.
+        let mut silent_until = Instant::now() + beat;
         loop {
             let change = tokio::select! {
-                change = timeout(beat, changes.recv()) => change,
+                change = timeout_at(silent_until, changes.recv()) => change,
                 () = stopping.cancelled() => return Err(CutOff::Stopping),
             };
             if self.cluster.now() >= self.ends {
                 return Err(CutOff::Expired);
             }
             match change {
-                Ok(Ok(line)) => self.send(line).await?,
+                Ok(Ok(line)) if line.is_for(self.audience) => self.send(line.bytes).await?,
+                Ok(Ok(_)) => continue,
                 Ok(Err(RecvError::Lagged(_))) => return Err(CutOff::Behind),
                 Ok(Err(RecvError::Closed)) => return Err(CutOff::Stopping),
                 Err(_) => self.send_change(&Change::Beat).await?,
             }
+            silent_until = Instant::now() + beat;
         }
     }
 

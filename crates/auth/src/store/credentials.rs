@@ -1,9 +1,8 @@
-//! What proves a local user: password hash, second factor, failures so far.
+//! What a local user's password is checked against, and failures so far.
 
 use std::time::SystemTime;
 
 use rusqlite::{OptionalExtension as _, params};
-use zeroize::Zeroizing;
 
 use super::time::{millis, moment};
 use super::{Reader, Tx};
@@ -14,25 +13,12 @@ use crate::refusal::Refusal;
 pub(crate) struct Credentials {
     /// Argon2id, in PHC form.
     pub(crate) password_hash: Option<String>,
-    /// Second factor.
-    pub(crate) otp: Option<OtpDevice>,
     /// Failures in a row.
     pub(crate) failures: u32,
     /// The last of them.
     pub(crate) last_failure: Option<SystemTime>,
     /// Until when the user is locked out.
     pub(crate) locked_until: Option<SystemTime>,
-}
-
-/// An authenticator app.
-#[derive(Clone)]
-pub(crate) struct OtpDevice {
-    /// Shared secret.
-    pub(crate) secret: Zeroizing<Vec<u8>>,
-    /// Its id in the audit log.
-    pub(crate) id: String,
-    /// The last time step of which a code was used.
-    pub(crate) last_step: u64,
 }
 
 impl Credentials {
@@ -45,21 +31,15 @@ impl Credentials {
 impl Reader<'_> {
     /// A user's credentials; empty ones when there are none.
     pub(crate) fn credentials(&self, user: &str) -> Result<Credentials, Refusal> {
-        let sql = "SELECT password_hash, otp_secret, otp_device, otp_step, failures, last_failure,
-            locked_until FROM credentials WHERE user = ?";
+        let sql = "SELECT password_hash, failures, last_failure, locked_until
+            FROM credentials WHERE user = ?";
         let mut statement = self.connection.prepare_cached(sql)?;
         let row = statement.query_row([user], |row| {
-            let secret: Option<Vec<u8>> = row.get(1)?;
-            let id = row.get::<_, Option<String>>(2)?.unwrap_or_default();
-            let last_step = row.get::<_, Option<i64>>(3)?.unwrap_or(0).unsigned_abs();
-            let otp =
-                secret.map(|secret| OtpDevice { secret: Zeroizing::new(secret), id, last_step });
             Ok(Credentials {
                 password_hash: row.get(0)?,
-                otp,
-                failures: row.get(4)?,
-                last_failure: row.get::<_, Option<i64>>(5)?.map(moment),
-                locked_until: row.get::<_, Option<i64>>(6)?.map(moment),
+                failures: row.get(1)?,
+                last_failure: row.get::<_, Option<i64>>(2)?.map(moment),
+                locked_until: row.get::<_, Option<i64>>(3)?.map(moment),
             })
         });
         Ok(row.optional()?.unwrap_or_default())
@@ -73,15 +53,11 @@ impl Tx<'_> {
         user: &str,
         credentials: &Credentials,
     ) -> Result<(), Refusal> {
-        let sql = "INSERT OR REPLACE INTO credentials (user, password_hash, otp_secret, otp_device,
-            otp_step, failures, last_failure, locked_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-        let otp = credentials.otp.as_ref();
+        let sql = "INSERT OR REPLACE INTO credentials (user, password_hash, failures, last_failure,
+            locked_until) VALUES (?, ?, ?, ?, ?)";
         let row = params![
             user,
             credentials.password_hash,
-            otp.map(|otp| otp.secret.as_slice()),
-            otp.map(|otp| otp.id.as_str()),
-            otp.map(|otp| i64::try_from(otp.last_step).unwrap_or(i64::MAX)),
             credentials.failures,
             credentials.last_failure.map(millis),
             credentials.locked_until.map(millis),

@@ -7,16 +7,25 @@
 //! all. No rule is decided here.
 
 mod audit;
+mod audit_index;
+mod audit_search;
 mod authorities;
 mod credentials;
+mod devices;
 mod invites;
+mod overview;
+mod pages;
 mod readers;
 mod resources;
 mod schema;
 mod servers;
 mod sessions;
+mod signing_keys;
+mod terms;
 mod time;
 mod tx;
+mod web_certificates;
+mod web_sessions;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -32,12 +41,17 @@ use crate::refusal::Refusal;
 use crate::watch::Hub;
 
 pub(crate) use audit::{Prepared, Stored};
+pub(crate) use audit_search::Bounds;
 pub(crate) use authorities::StoredAuthority;
-pub(crate) use credentials::{Credentials, OtpDevice};
+pub(crate) use credentials::Credentials;
+pub(crate) use devices::{Device, Factor};
 pub(crate) use invites::StoredInvite;
+pub(crate) use overview::Requests;
+pub(crate) use pages::{Part, words_of};
 pub(crate) use readers::Reader;
 pub(crate) use resources::{Shelf, not_found};
 pub(crate) use tx::Tx;
+pub(crate) use web_sessions::StoredWebSession;
 
 use readers::Readers;
 use writer::Writer;
@@ -103,6 +117,8 @@ impl Store {
         private_file(&path)?;
         let mut connection = connect(&path, Access::Write)?;
         schema::migrate(&mut connection)?;
+        audit_index::catch_up(&mut connection)?;
+        pages::catch_up(&mut connection)?;
         let readers = Readers::open(&path)?;
         let writer = Writer::start(connection, hub)?;
         Ok(Self { writer, readers, path, lock: Mutex::new(Some(lock)) })
@@ -124,6 +140,11 @@ impl Store {
         F: FnOnce(&Reader<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         self.readers.read(act).await
+    }
+
+    /// Tells of the number of the newest entry of the log whenever it grows.
+    pub(crate) fn audit_heads(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.writer.heads()
     }
 
     /// Whether reading and writing work.

@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::pages::words_of;
 use super::time::millis;
 use super::{Reader, Tx};
 use crate::refusal::Refusal;
@@ -92,8 +93,8 @@ impl Tx<'_> {
     /// Stores a resource that must not be there; gives it its revision.
     pub(crate) fn insert<S: Shelf>(&mut self, resource: &mut S) -> Result<(), Refusal> {
         resource.stamp(new_revision());
-        let sql = "INSERT OR IGNORE INTO resources (revision, expires, body, kind, name)
-            VALUES (?, ?, ?, ?, ?)";
+        let sql = "INSERT OR IGNORE INTO resources (revision, expires, body, words, kind, name)
+            VALUES (?, ?, ?, ?, ?, ?)";
         if self.store(sql, resource)? == 0 {
             let exists = format!("{} \"{}\" already exists", S::KIND, resource.name());
             return Err(Refusal::conflict(exists).hint("use -f (--force) to replace it"));
@@ -120,7 +121,7 @@ impl Tx<'_> {
             return Err(Refusal::stale(changed).hint("read it again and repeat the change"));
         }
         resource.stamp(new_revision());
-        let sql = "UPDATE resources SET revision = ?, expires = ?, body = ?
+        let sql = "UPDATE resources SET revision = ?, expires = ?, body = ?, words = ?
             WHERE kind = ? AND name = ?";
         self.store(sql, resource)?;
         Ok(())
@@ -134,10 +135,13 @@ impl Tx<'_> {
     }
 
     fn store<S: Shelf>(&self, sql: &str, resource: &S) -> Result<usize, Refusal> {
-        let body = serde_json::to_string(resource)?;
+        let body = serde_json::to_value(resource)?;
+        let words = words_of(S::KIND, &body);
+        let body = serde_json::to_string(&body)?;
         let mut statement = self.connection.prepare_cached(sql)?;
         let expires = resource.expires().map(millis);
-        let row = params![resource.revision(), expires, body, S::KIND.as_str(), resource.name()];
+        let (kind, name) = (S::KIND.as_str(), resource.name());
+        let row = params![resource.revision(), expires, body, words, kind, name];
         Ok(statement.execute(row)?)
     }
 }

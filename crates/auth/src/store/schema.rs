@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from the version of its place (0, 1, …) to the next.
-const STEPS: &[&str] = &[FIRST];
+const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS];
 
 /// Times are milliseconds since 1970. `body` is JSON. Audit rows cannot be changed or
 /// removed by this program: triggers refuse, whatever the statement says.
@@ -51,6 +51,74 @@ CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
 CREATE TRIGGER audit_is_in_order BEFORE INSERT ON audit
     WHEN NEW.seq <> COALESCE((SELECT MAX(seq) FROM audit), 0) + 1
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+";
+
+/// The index over the log (made from the log at the next opening; see `audit_index`), words to search
+/// resources by, and the shelves of web certificates and of keys that sign apps' tokens.
+const INDEX_AND_SHELVES: &str = "
+CREATE VIRTUAL TABLE audit_terms USING fts5 (
+    terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
+);
+CREATE TABLE audit_minutes (
+    at INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ok INTEGER NOT NULL, denied INTEGER NOT NULL, failed INTEGER NOT NULL
+);
+CREATE TABLE audit_hours (
+    at INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    ok INTEGER NOT NULL, denied INTEGER NOT NULL, failed INTEGER NOT NULL
+);
+CREATE TABLE audit_indexed (seq INTEGER NOT NULL);
+INSERT INTO audit_indexed (seq) VALUES (0);
+DROP INDEX audit_time;
+DROP INDEX audit_user;
+DROP INDEX audit_session;
+ALTER TABLE resources ADD COLUMN words TEXT;
+CREATE INDEX resources_words ON resources (kind, name, words);
+CREATE TABLE web_certificates (
+    name TEXT PRIMARY KEY, certificate TEXT NOT NULL, key TEXT NOT NULL, not_after INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE web_leases (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE acme_accounts (
+    directory TEXT PRIMARY KEY, credentials TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE acme_answers (
+    name TEXT PRIMARY KEY, certificate TEXT NOT NULL, key TEXT NOT NULL, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+/// Several second factors a user, instead of the one in `credentials`; its date is found in the
+/// log. And the web sessions.
+const DEVICES_AND_WEB_SESSIONS: &str = "
+CREATE TABLE mfa_devices (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL, added INTEGER NOT NULL,
+    last_used INTEGER, secret BLOB, last_step INTEGER NOT NULL DEFAULT 0,
+    credential_id BLOB UNIQUE, credential TEXT, counter INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (user, name), CHECK ((secret IS NULL) <> (credential IS NULL))
+) WITHOUT ROWID;
+INSERT INTO mfa_devices (id, user, name, added, secret, last_step)
+    SELECT COALESCE(otp_device, lower(hex(randomblob(16)))), user, 'otp',
+        COALESCE((SELECT MIN(audit.time) FROM audit WHERE audit.event = 'mfa.add'
+            AND json_extract(audit.json, '$.mfa_device_uuid') = credentials.otp_device), 0),
+        otp_secret, COALESCE(otp_step, 0)
+    FROM credentials WHERE otp_secret IS NOT NULL;
+ALTER TABLE credentials DROP COLUMN otp_secret;
+ALTER TABLE credentials DROP COLUMN otp_device;
+ALTER TABLE credentials DROP COLUMN otp_step;
+CREATE TABLE web_sessions (
+    id TEXT PRIMARY KEY, token_hash BLOB NOT NULL UNIQUE, user TEXT NOT NULL,
+    created INTEGER NOT NULL, expires INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+    remote_addr TEXT, user_agent TEXT, app_session TEXT, parent TEXT, sealed TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX web_sessions_user ON web_sessions (user);
+CREATE INDEX web_sessions_expires ON web_sessions (expires);
+CREATE INDEX web_sessions_last_seen ON web_sessions (last_seen);
+CREATE INDEX web_sessions_parent ON web_sessions (parent) WHERE parent IS NOT NULL;
+CREATE INDEX web_sessions_app ON web_sessions (app_session) WHERE app_session IS NOT NULL;
 ";
 
 /// Brings the file to the newest version.

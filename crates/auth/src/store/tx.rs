@@ -9,13 +9,25 @@ use rusqlite::Connection;
 
 use super::Reader;
 use super::audit::{self as log, Prepared, Stored};
+use super::audit_index::Placed;
 use crate::refusal::Refusal;
 
 /// A savepoint of the running transaction. It reads as a [`Reader`] does.
 pub(crate) struct Tx<'a> {
     reader: Reader<'a>,
     head: Head,
+    appended: Vec<Placed>,
     changes: Vec<Change>,
+}
+
+/// What a write leaves behind for the end of its transaction.
+pub(super) struct Done {
+    /// The end of the log now.
+    pub(super) head: Head,
+    /// What it appended there.
+    pub(super) appended: Vec<Placed>,
+    /// What watchers are to hear of.
+    pub(super) changes: Vec<Change>,
 }
 
 impl<'a> Deref for Tx<'a> {
@@ -28,11 +40,12 @@ impl<'a> Deref for Tx<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(connection: &'a Connection, head: Head) -> Self {
-        Self { reader: Reader { connection }, head, changes: Vec::new() }
+        let reader = Reader { connection };
+        Self { reader, head, appended: Vec::new(), changes: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> (Head, Vec<Change>) {
-        (self.head, self.changes)
+    pub(super) fn finish(self) -> Done {
+        Done { head: self.head, appended: self.appended, changes: self.changes }
     }
 
     /// Records an event: it is in the log if and only if the rest of this write is in the store.
@@ -43,9 +56,12 @@ impl<'a> Tx<'a> {
 
     /// Appends an event unless one with its uid is there.
     pub(crate) fn append(&mut self, prepared: Prepared) -> Result<Stored, Refusal> {
-        let (stored, head) = log::append(self.connection, self.head, prepared)?;
+        let Some((placed, head)) = log::append(self.connection, self.head, prepared)? else {
+            return Ok(Stored::Known);
+        };
         self.head = head;
-        Ok(stored)
+        self.appended.push(placed);
+        Ok(Stored::New)
     }
 
     /// Tells watchers, after the commit, that an item is there as given.

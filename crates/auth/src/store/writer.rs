@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use audit::chain::Head;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
 use super::tx::Tx;
-use super::{OpenError, audit as log};
+use super::{OpenError, audit as log, audit_index};
 use crate::refusal::Refusal;
 use crate::watch::Hub;
 
@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The way to the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
+    /// The number of the newest entry of the log.
+    heads: watch::Receiver<u64>,
     line: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -34,12 +36,18 @@ impl Writer {
     pub(super) fn start(connection: Connection, hub: Arc<Hub>) -> Result<Self, OpenError> {
         let head = log::head(&connection)?;
         let (line, jobs) = mpsc::channel(LINE);
-        let desk = Desk { connection, hub, head };
+        let (told, heads) = watch::channel(head.seq);
+        let desk = Desk { connection, hub, head, heads: told };
         let thread = std::thread::Builder::new()
             .name("auth-store".to_owned())
             .spawn(move || desk.work(jobs))
             .map_err(OpenError::Thread)?;
-        Ok(Self { line: Mutex::new(Some(line)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { heads, line: Mutex::new(Some(line)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Tells of the number of the newest entry of the log, after each commit that adds some.
+    pub(super) fn heads(&self) -> watch::Receiver<u64> {
+        self.heads.clone()
     }
 
     pub(super) async fn write<T, F>(&self, act: F) -> Result<T, Refusal>
@@ -135,6 +143,7 @@ struct Desk {
     connection: Connection,
     hub: Arc<Hub>,
     head: Head,
+    heads: watch::Sender<u64>,
 }
 
 impl Desk {
@@ -171,16 +180,17 @@ impl Desk {
 
     fn transaction(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let mut changes = Vec::new();
+        let (mut changes, mut appended) = (Vec::new(), Vec::new());
         let mut head = self.head;
         for job in group {
             self.connection.execute_batch("SAVEPOINT job")?;
             let mut tx = Tx::new(&self.connection, head);
             match job.act(&mut tx) {
                 Savepoint::Keep => {
-                    let (new_head, new_changes) = tx.finish();
-                    head = new_head;
-                    changes.extend(new_changes);
+                    let done = tx.finish();
+                    head = done.head;
+                    appended.extend(done.appended);
+                    changes.extend(done.changes);
                     self.connection.execute_batch("RELEASE job")?;
                 }
                 Savepoint::Undo => {
@@ -188,8 +198,11 @@ impl Desk {
                 }
             }
         }
+        // Once for all of them, and after the last savepoint: each would make the index write itself out.
+        audit_index::add(&self.connection, &appended)?;
         self.connection.execute_batch("COMMIT")?;
         self.head = head;
+        self.heads.send_if_modified(|told| std::mem::replace(told, head.seq) != head.seq);
         // Watchers hear of it before the caller does: whoever has an answer can rely on that.
         self.hub.publish(changes);
         Ok(())

@@ -24,6 +24,8 @@ fn table() -> Vec<(Method, String, Value, &'static str)> {
     let open = json!({"app": "nothing", "public_key": key});
     let session = "00000000000000000000000000000000";
     let fill = routes::fill;
+    let host_name = "teleport.example.com";
+    let pair = json!({"name": host_name, "certificate": "x", "key": "x"});
     vec![
         //                                                                            s  app pro aut adm acc edi aud cert
         (Method::POST, routes::JOIN.into(), join, "y - y - - - - - -"),
@@ -49,6 +51,45 @@ fn table() -> Vec<(Method, String, Value, &'static str)> {
         (Method::POST, routes::AUDIT.into(), Value::Null, "- y y - - - - - -"),
         (Method::GET, routes::AUDIT.into(), Value::Null, "- - - - y y - y -"),
         (Method::GET, routes::AUDIT_VERIFY.into(), Value::Null, "- - - - y y - y -"),
+        (Method::GET, routes::AUDIT_PAGE.into(), Value::Null, "- - - - y y - y -"),
+        (Method::GET, fill(routes::AUDIT_ENTRY, "1"), Value::Null, "- - - - y y - y -"),
+        (Method::GET, routes::OVERVIEW.into(), Value::Null, "- - - - y y y y -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "user"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "token"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "app"), Value::Null, "- - - - y y y y -"),
+        (Method::GET, routes::APP_PAGE.into(), Value::Null, "- y y y y y y y -"),
+        (Method::POST, routes::APP_TOKENS.into(), json!({"session": session}), "- y - - - - - - -"),
+        (Method::GET, routes::JWKS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::WEB_CERTIFICATES.into(), Value::Null, "- - y - - - - - -"),
+        (Method::GET, fill(routes::WEB_CERTIFICATE, host_name), Value::Null, "- - y - - - - - -"),
+        (Method::PUT, fill(routes::WEB_CERTIFICATE, host_name), pair.clone(), "- - y - - - - - -"),
+        (
+            Method::DELETE,
+            fill(routes::WEB_CERTIFICATE, host_name),
+            Value::Null,
+            "- - y - - - - - -",
+        ),
+        (
+            Method::POST,
+            fill(routes::WEB_CERTIFICATE_LEASE, host_name),
+            json!({"seconds": 1}),
+            "- - y - - - - - -",
+        ),
+        (
+            Method::GET,
+            format!("{}?directory=x", routes::ACME_ACCOUNT),
+            Value::Null,
+            "- - y - - - - - -",
+        ),
+        (
+            Method::PUT,
+            routes::ACME_ACCOUNT.into(),
+            json!({"directory": "x", "credentials": "x"}),
+            "- - y - - - - - -",
+        ),
+        (Method::GET, fill(routes::ACME_ANSWER, host_name), Value::Null, "- - y - - - - - -"),
+        (Method::PUT, fill(routes::ACME_ANSWER, host_name), pair, "- - y - - - - - -"),
+        (Method::DELETE, fill(routes::ACME_ANSWER, host_name), Value::Null, "- - y - - - - - -"),
         (Method::GET, routes::STATUS.into(), Value::Null, "- y y y y y y y -"),
         (Method::GET, routes::APPS.into(), Value::Null, "- y y y y y y y -"),
         (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
@@ -101,6 +142,7 @@ async fn app_certificate(town: &Town) -> Credential {
         app: access::AppName::parse("aws").unwrap(),
         aws_role: None,
         public_key: key.public_pem(),
+        proof: None,
     };
     let reply = client.open_app_session(&request).await.unwrap();
     Credential::from_pem(&reply.certificate, key.secret_pem().expose()).unwrap()

@@ -29,6 +29,8 @@ async fn accept(
     let acceptance = InviteAcceptance {
         password: Password::new(password.to_owned()),
         otp: otp.map(str::to_owned),
+        webauthn: None,
+        remote_addr: None,
     };
     town.proxy().await.accept_invite(token, &acceptance).await
 }

@@ -43,6 +43,8 @@ async fn enrol_with_otp(town: &Town, name: &str) -> Totp {
     let acceptance = InviteAcceptance {
         password: Password::new(PASSWORD.to_owned()),
         otp: Some(code(&device, town)),
+        webauthn: None,
+        remote_addr: None,
     };
     proxy.accept_invite(&token, &acceptance).await.unwrap();
     device
@@ -98,7 +100,12 @@ async fn a_role_arn_that_does_not_parse_is_warned_about_at_login() {
     let bad = "arn:aws:iam:123456789000:role/role_for_bob";
     request.traits.insert("aws_role_arns".to_owned(), vec![bad.to_owned()]);
     let token = token_of(&town.admin().add_user(&request).await.unwrap().url);
-    let acceptance = InviteAcceptance { password: Password::new(PASSWORD.to_owned()), otp: None };
+    let acceptance = InviteAcceptance {
+        password: Password::new(PASSWORD.to_owned()),
+        otp: None,
+        webauthn: None,
+        remote_addr: None,
+    };
     town.proxy().await.accept_invite(&token, &acceptance).await.unwrap();
     let (_, reply) = town.login("bob").await;
     let warning = reply.warnings.join("\n");
@@ -287,7 +294,12 @@ async fn a_reset_makes_password_and_device_stop_working_and_ends_a_lock_out() {
     assert_eq!(link.kind, InviteKind::Reset);
     try_login(&town, "alice", |_| {}).await.unwrap_err();
     let password = Password::new("another good password".to_owned());
-    let acceptance = InviteAcceptance { password: password.clone(), otp: None };
+    let acceptance = InviteAcceptance {
+        password: password.clone(),
+        otp: None,
+        webauthn: None,
+        remote_addr: None,
+    };
     town.proxy().await.accept_invite(&token_of(&link.url), &acceptance).await.unwrap();
     try_login(&town, "alice", |_| {}).await.unwrap_err();
     try_login(&town, "alice", |request| request.password = password).await.unwrap();

@@ -1,12 +1,21 @@
 //! Tests of what the service promises, through its own doors.
 
+mod account;
 mod doors;
 mod hostile;
 mod invites;
 mod joining;
+mod lists;
+mod log_pages;
 mod logging_in;
+mod passkey;
+mod passkeys;
+mod people;
 mod resources;
+mod session_mfa;
 mod sessions;
+mod shelves;
 mod store;
 mod town;
 mod watching;
+mod web_sessions;

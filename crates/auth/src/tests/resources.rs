@@ -10,7 +10,11 @@ pub(super) async fn put(client: &Client, resource: Resource) -> Result<PutReply,
     put_as(client, resource, PutMode::Create).await
 }
 
-async fn put_as(client: &Client, resource: Resource, mode: PutMode) -> Result<PutReply, ApiError> {
+pub(super) async fn put_as(
+    client: &Client,
+    resource: Resource,
+    mode: PutMode,
+) -> Result<PutReply, ApiError> {
     client.put_resource(&PutRequest { resource, mode }).await
 }
 

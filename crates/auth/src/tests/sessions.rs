@@ -11,11 +11,16 @@ use pki::{CertPem, KeyPair};
 
 use super::town::{ARN, Town, host, server, until};
 
-async fn open(client: &Client, app: &str, role: Option<&str>) -> Result<AppSessionReply, ApiError> {
+pub(super) async fn open(
+    client: &Client,
+    app: &str,
+    role: Option<&str>,
+) -> Result<AppSessionReply, ApiError> {
     let request = AppSessionRequest {
         app: AppName::parse(app).unwrap(),
         aws_role: role.map(str::to_owned),
         public_key: KeyPair::generate().unwrap().public_pem(),
+        proof: None,
     };
     client.open_app_session(&request).await
 }

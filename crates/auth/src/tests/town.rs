@@ -152,8 +152,12 @@ impl Town {
         };
         let link = self.admin().add_user(&request).await.unwrap();
         let token = token_of(&link.url);
-        let acceptance =
-            InviteAcceptance { password: Password::new(PASSWORD.to_owned()), otp: None };
+        let acceptance = InviteAcceptance {
+            password: Password::new(PASSWORD.to_owned()),
+            otp: None,
+            webauthn: None,
+            remote_addr: None,
+        };
         self.proxy().await.accept_invite(&token, &acceptance).await.unwrap();
     }
 
@@ -247,6 +251,7 @@ pub(super) fn login_request(name: &str, key: &KeyPair) -> LoginRequest {
         public_key: key.public_pem(),
         ttl_seconds: None,
         remote_addr: Some("192.0.2.7".to_owned()),
+        user_agent: None,
     }
 }
 

@@ -60,14 +60,16 @@ async fn the_full_list_comes_first_and_then_each_change_in_order() {
             Item::AppServer(_) => "server",
             Item::AppSession(_) => "session",
             Item::Lock(_) => "lock",
+            Item::Preference(_) => "preference",
+            Item::WebSession(_) => "web session",
             Item::Trust(trust) => {
                 assert_eq!(trust, &town.handle.trust());
                 "trust"
             }
         })
         .collect();
-    assert_eq!(kinds, HashSet::from(["role", "user", "server", "trust"]));
-    assert_eq!(items.len(), 6, "three presets, a user, an agent, the trust");
+    assert_eq!(kinds, HashSet::from(["role", "user", "server", "trust", "preference"]));
+    assert_eq!(items.len(), 7, "three presets, a user, an agent, the trust, the preference");
     for round in 0..20 {
         put_role(&town, &format!("role-{round}")).await;
     }

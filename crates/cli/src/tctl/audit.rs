@@ -143,6 +143,7 @@ fn query(args: &LsArgs, now: SystemTime) -> Result<AuditQuery, Failure> {
         table: args.table.clone(),
         after: args.after,
         limit: Some(args.limit),
+        ..AuditQuery::default()
     })
 }
 

@@ -1,15 +1,17 @@
 //! App sessions on the user's side: opening one, keeping its files, finding the one that is meant.
 
 use access::{App, AppName, Claims};
-use api::Client;
 use api::profile::Rank;
-use api::types::app_sessions::AppSessionRequest;
-use pki::Credential;
+use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
+use api::types::mfa::MfaProof;
+use api::{ApiError, Client};
+use pki::{CertPem, Credential};
 
 use super::app_sessions;
 use super::context::{Context, Login, profile_failure};
+use super::factor::Asker;
 use super::key_book::KeyBook;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
 use crate::moment;
 use crate::output::Output;
 use crate::table;
@@ -33,7 +35,7 @@ impl SavedSession {
     }
 }
 
-/// Opens an app session and saves its certificate, as the app's newest or beside it.
+/// Opens an app session and saves its certificate, as the app's newest or beside it, without asking anybody.
 ///
 /// # Errors
 /// When the cluster refuses or the certificate cannot be saved.
@@ -43,13 +45,73 @@ pub async fn open(
     client: &Client,
     (app, aws_role, rank): (&AppName, Option<String>, Rank),
 ) -> Result<SavedSession, Failure> {
-    let public_key = login.credential.key().public_pem();
-    let request = AppSessionRequest { app: app.clone(), aws_role, public_key };
-    let reply = client.open_app_session(&request).await?;
+    let reply = request(login, client, (app, aws_role), None).await?;
+    keep(context, login, (app, &reply), rank)
+}
+
+fn keep(
+    context: &Context,
+    login: &Login,
+    (app, reply): (&AppName, &AppSessionReply),
+    rank: Rank,
+) -> Result<SavedSession, Failure> {
     app_sessions::keep(context, login, (app, &reply.certificate), rank)?;
     let role = reply.session.aws_role.as_ref();
     app_sessions::saved_for(context, login, (app, role))
         .ok_or_else(|| Failure::new("the cluster answered with a certificate for no app session"))
+}
+
+/// Opens an app session that is not saved: a running one of the same app goes on. The user is asked for a second
+/// factor where the session needs one.
+///
+/// # Errors
+/// When the cluster refuses.
+pub async fn open_unsaved(
+    asker: Asker<'_>,
+    wanted: (&AppName, Option<String>),
+    output: &mut Output,
+) -> Result<SavedSession, Failure> {
+    let (app, login) = (wanted.0, asker.login);
+    let reply = request_with_factor(asker, wanted, output).await?;
+    let unusable = "the cluster answered with a certificate that cannot be used";
+    let cert = CertPem::parse(&reply.certificate).or_fail(unusable)?;
+    let credential = Credential::new(cert, login.credential.key().clone()).or_fail(unusable)?;
+    let claims = pki::unverified_claims(credential.cert()).or_fail(unusable)?;
+    Ok(SavedSession { app: app.clone(), credential, claims })
+}
+
+async fn request(
+    login: &Login,
+    client: &Client,
+    (app, aws_role): (&AppName, Option<String>),
+    proof: Option<MfaProof>,
+) -> Result<AppSessionReply, ApiError> {
+    let public_key = login.credential.key().public_pem();
+    let request = AppSessionRequest { app: app.clone(), aws_role, public_key, proof };
+    client.open_app_session(&request).await
+}
+
+/// Asks once more with a second factor, where the session needs one.
+async fn request_with_factor(
+    asker: Asker<'_>,
+    (app, aws_role): (&AppName, Option<String>),
+    output: &mut Output,
+) -> Result<AppSessionReply, Failure> {
+    let why = format!("MFA is required to access Application \"{app}\"");
+    let open =
+        async |proof| request(asker.login, asker.client, (app, aws_role.clone()), proof).await;
+    asker.with_factor(&why, output, open).await
+}
+
+/// Where a browser finds a web app: its host, and the proxy's port.
+#[must_use]
+pub fn web_address(login: &Login, public_addr: &str) -> String {
+    match login.profile.web_proxy_addr.rsplit_once(':') {
+        Some((_, port)) if port != "443" && !public_addr.contains(':') => {
+            format!("https://{public_addr}:{port}")
+        }
+        _ => format!("https://{public_addr}"),
+    }
 }
 
 /// The newest saved session of an app, whether it still lasts or not.
@@ -152,10 +214,16 @@ pub async fn log_in(
             app.name()
         )));
     }
-    open(context, login, &client, (app.name(), role, rank)).await
+    let asker = Asker { context, login, client: &client };
+    let reply = Box::pin(request_with_factor(asker, (app.name(), role), output)).await?;
+    keep(context, login, (app.name(), &reply), rank)
 }
 
-fn choose_role(
+/// The AWS role that is meant. Prints the table of roles where that is not settled.
+///
+/// # Errors
+/// When no single role is meant.
+pub fn choose_role(
     login: &Login,
     app: &App,
     asked: Option<&str>,

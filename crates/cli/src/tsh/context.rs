@@ -13,6 +13,7 @@ use pki::{Clock, Credential, LiveCredential, LiveTrust, Trust};
 use rustls::ClientConfig;
 
 use super::address::ProxyAddress;
+use super::browser::Browser;
 use crate::edge;
 use crate::failure::{Failure, OrFail as _};
 
@@ -29,7 +30,7 @@ pub struct Global {
     /// Minutes that the login is to last
     #[arg(long, global = true)]
     pub ttl: Option<u64>,
-    /// How to log in; only `local` is served
+    /// How to log in: `local` with a password, `browser` on a page of the proxy
     #[arg(long, env = "TELEPORT_AUTH", hide_env_values = true, global = true)]
     pub auth: Option<String>,
     /// Do not check the proxy's web certificate
@@ -51,6 +52,8 @@ pub struct Context {
     pub global: Global,
     /// The saved logins.
     pub home: Home,
+    /// What is done with pages that need a browser; `TELEPORT_BROWSER=none` prints their addresses.
+    pub browser: Browser,
     /// The clock.
     pub now: fn() -> SystemTime,
 }
@@ -83,7 +86,17 @@ impl Context {
                 return Err(Failure::new("neither TELEPORT_HOME nor HOME is set"));
             }
         };
-        Ok(Self { global, home: Home::new(folder), now: edge::now })
+        let browser = match edge::variable("TELEPORT_BROWSER").as_deref() {
+            Some("none") => Browser::None,
+            _ => Browser::Default,
+        };
+        Ok(Self { global, home: Home::new(folder), browser, now: edge::now })
+    }
+
+    /// The same, with what a command's own `--browser` says.
+    #[must_use]
+    pub fn with_browser(&self, browser: Option<Browser>) -> Self {
+        Self { browser: browser.unwrap_or(self.browser), ..self.clone() }
     }
 
     /// The saved login that the flags mean, or the one in use.

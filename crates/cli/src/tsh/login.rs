@@ -1,14 +1,16 @@
-//! `tsh login`: a password (and a one-time code) for a certificate that lasts hours.
+//! `tsh login`: a password and a one-time code, or an approval in the browser, for a certificate that lasts hours.
 
 use access::UserName;
 use api::profile::Profile;
-use api::types::login::{LoginReply, LoginRequest};
-use api::types::ping::{Ping, SecondFactor};
+use api::types::login::{BrowserLogin, ChallengeLogin, LoginChallengeRequest, LoginReply};
+use api::types::mfa::MfaProof;
+use api::types::ping::Ping;
 use api::web::WebClient;
 use clap::Args;
 use pki::{Clock, KeyPair, WebTrust};
 
 use super::address::ProxyAddress;
+use super::browser::{self, Browser, Purpose};
 use super::context::{Context, Login, profile_failure};
 use super::status;
 use crate::failure::{Failure, OrFail as _};
@@ -20,6 +22,9 @@ use crate::{edge, prompt};
 pub struct LoginArgs {
     /// Cluster to use; only the proxy's own is served
     pub cluster: Option<String>,
+    /// With `none`, print the address of a page instead of opening it
+    #[arg(long, value_enum)]
+    pub browser: Option<Browser>,
 }
 
 /// Runs `tsh login`.
@@ -27,7 +32,8 @@ pub struct LoginArgs {
 /// # Errors
 /// When the proxy cannot be reached or refuses the login.
 pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
-    check_connector(context)?;
+    let context = &context.with_browser(args.browser);
+    let way = way(context)?;
     if let Some(login) = still_valid(args, context)? {
         context.home.select(&login.profile).map_err(profile_failure)?;
         return status::print(&login, context, output);
@@ -49,8 +55,21 @@ pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Re
         )));
     }
     let key = KeyPair::generate().or_fail("could not make a key pair")?;
-    let request = ask(context, &ping, &key, output)?;
-    let reply = web.login(&request).await?;
+    let asked = Asked { web: &web, ping: &ping, key: &key };
+    let going = async {
+        match way {
+            Way::Browser => by_browser(context, asked, output).await,
+            Way::Local
+                if !ping.auth.second_factor.allows_otp()
+                    && ping.auth.second_factor.is_required() =>
+            {
+                output.say("This cluster takes passkeys alone: the login goes on in the browser.");
+                by_browser(context, asked, output).await
+            }
+            Way::Local => by_password(context, asked, output).await,
+        }
+    };
+    let reply = Box::pin(going).await?;
     let login = save(context, address.with_port(port), &key, &reply)?;
     for warning in &reply.warnings {
         output.warn(warning);
@@ -58,11 +77,21 @@ pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Re
     status::print(&login, context, output)
 }
 
-fn check_connector(context: &Context) -> Result<(), Failure> {
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// With a password at the terminal.
+    Local,
+    /// On a page of the proxy.
+    Browser,
+}
+
+fn way(context: &Context) -> Result<Way, Failure> {
     match context.global.auth.as_deref() {
-        None | Some("local" | "") => Ok(()),
+        None | Some("local" | "") => Ok(Way::Local),
+        Some("browser" | "passwordless") => Ok(Way::Browser),
         Some(other) => Err(Failure::misuse(format!("connector `{other}` is not served"))
-            .with_hint("leave --auth out, or write --auth=local")),
+            .with_hint("leave --auth out, or write --auth=local or --auth=browser")),
     }
 }
 
@@ -134,34 +163,109 @@ fn numbers(version: &str) -> Vec<u64> {
     core.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
-fn ask(
+/// What a login is made with.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    web: &'a WebClient,
+    ping: &'a Ping,
+    key: &'a KeyPair,
+}
+
+/// The password first, then what the cluster still asks for.
+async fn by_password(
     context: &Context,
-    ping: &Ping,
-    key: &KeyPair,
+    asked: Asked<'_>,
     output: &mut Output,
-) -> Result<LoginRequest, Failure> {
+) -> Result<LoginReply, Failure> {
     let user = match &context.global.user {
         Some(user) => user.clone(),
         None => default_user(context)?,
     };
     UserName::parse(&user).map_err(|error| Failure::misuse(error.to_string()))?;
     let password = prompt::secret(&format!("Enter password for Teleport user {user}:"), output)?;
-    let otp = match ping.auth.second_factor {
-        SecondFactor::Off => None,
-        SecondFactor::Otp => Some(prompt::visible("Enter your OTP token:", output)?),
-        SecondFactor::Optional => {
-            let question = "Enter your OTP token (empty if you have none):";
-            prompt::visible(question, output).ok().filter(|code| !code.is_empty())
+    let request =
+        LoginChallengeRequest { user, password, remote_addr: None, user_agent: user_agent() };
+    let challenge = asked.web.begin_login(&request).await?;
+    let has_passkey = challenge.webauthn.is_some();
+    let proof = match (challenge.needs_factor, challenge.otp) {
+        (false, _) => None,
+        (true, true) => {
+            let question = if has_passkey {
+                "Enter your OTP token (empty to go on with a passkey in the browser):"
+            } else {
+                "Enter your OTP token:"
+            };
+            let code = prompt::visible(question, output)?;
+            if code.is_empty() && has_passkey {
+                return by_browser(context, asked, output).await;
+            }
+            Some(MfaProof::Otp { code })
+        }
+        (true, false) => {
+            output.say("Your second factor is a passkey: the login goes on in the browser.");
+            return by_browser(context, asked, output).await;
         }
     };
-    Ok(LoginRequest {
-        user,
-        password,
-        otp,
-        public_key: key.public_pem(),
-        ttl_seconds: context.global.ttl.map(|minutes| minutes.saturating_mul(60)),
+    let login = ChallengeLogin {
+        challenge: challenge.id,
+        proof,
+        public_key: asked.key.public_pem(),
+        ttl_seconds: ttl_seconds(context),
         remote_addr: None,
-    })
+        user_agent: user_agent(),
+    };
+    Ok(asked.web.finish_login(&login).await?)
+}
+
+/// The user signs in on a page of the proxy, whose public name passkeys are bound to, and approves there.
+async fn by_browser(
+    context: &Context,
+    asked: Asked<'_>,
+    output: &mut Output,
+) -> Result<LoginReply, Failure> {
+    let proxy = &asked.ping.proxy.public_addr;
+    let brought = browser::ask(proxy, Purpose::Login, context.browser, output).await?;
+    let login = BrowserLogin {
+        browser_code: brought.code,
+        verifier: brought.verifier,
+        public_key: asked.key.public_pem(),
+        ttl_seconds: ttl_seconds(context),
+        remote_addr: None,
+        user_agent: user_agent(),
+    };
+    let reply = asked.web.login_by_browser(&login).await?;
+    match context.global.user.as_deref() {
+        Some(user) if reply.user != *user => {
+            Err(Failure::new(format!("the browser is signed in as {}, not as {user}", reply.user))
+                .with_hint("sign out there, or leave --user out"))
+        }
+        _ => Ok(reply),
+    }
+}
+
+fn ttl_seconds(context: &Context) -> Option<u64> {
+    context.global.ttl.map(|minutes| minutes.saturating_mul(60))
+}
+
+fn user_agent() -> Option<String> {
+    Some(concat!("tsh/", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+/// A client of the web API of a login's proxy.
+///
+/// # Errors
+/// When its address or the TLS settings cannot be used.
+pub(super) fn web_client_of(context: &Context, profile: &Profile) -> Result<WebClient, Failure> {
+    let address = ProxyAddress::parse(&profile.web_proxy_addr)?;
+    let trust = if profile.insecure || context.global.insecure {
+        WebTrust::DangerouslyAnybody
+    } else {
+        WebTrust::System { extra: Vec::new() }
+    };
+    let alpn = vec![b"http/1.1".to_vec()];
+    let tls = pki::web::web_client(&trust, alpn, Clock::from(context.now))
+        .or_fail("could not set up TLS")?;
+    Ok(WebClient::new(&address.host, address.port.unwrap_or(443), tls))
 }
 
 fn default_user(context: &Context) -> Result<String, Failure> {

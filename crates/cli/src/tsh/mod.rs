@@ -1,19 +1,25 @@
 //! `tsh`, the user's command.
 
 pub mod address;
+pub mod agent_line;
 pub mod app_session;
 pub mod app_sessions;
 pub mod apps;
 pub mod aws;
 pub mod aws_profile;
+pub mod browser;
 pub mod completion;
 pub mod context;
+pub mod factor;
 pub mod gateway;
 pub mod key_book;
+pub mod launch_page;
 pub mod local_ca;
 pub mod local_proxy;
 pub mod login;
 pub mod logout;
+pub mod mfa;
+pub mod proxy_app;
 pub mod proxy_aws;
 pub mod proxy_banner;
 pub mod renewer;
@@ -57,6 +63,8 @@ pub enum TshCommand {
     Logout(logout::LogoutArgs),
     /// Show the login in use and the others
     Status(status::StatusArgs),
+    /// See, add and remove second factors
+    Mfa(mfa::MfaArgs),
     /// See and use apps
     #[command(visible_alias = "app")]
     Apps(apps::AppsArgs),
@@ -90,6 +98,7 @@ async fn run(args: Tsh, output: &mut Output) -> Result<(), Failure> {
         TshCommand::Login(args) => login::run(args, &context, output).await,
         TshCommand::Logout(args) => logout::run(args, &context, output).await,
         TshCommand::Status(args) => status::run(args, &context, output),
+        TshCommand::Mfa(args) => mfa::run(args, &context, output).await,
         TshCommand::Apps(args) => apps::run(args, &context, output).await,
         TshCommand::Aws(args) => aws::run(args, &context, output).await,
         TshCommand::AwsProfile(args) => aws_profile::run(args, &context, output).await,

@@ -28,6 +28,8 @@ pub struct ProxyArgs {
 enum ProxyCommand {
     /// Run a local proxy for AWS tools
     Aws(ProxyAwsArgs),
+    /// Run a local port that leads to a web or TCP app
+    App(super::proxy_app::ProxyAppArgs),
 }
 
 /// Run a local proxy for AWS tools
@@ -85,6 +87,7 @@ pub enum EnvFormat {
 pub async fn run(args: &ProxyArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
     match &args.command {
         ProxyCommand::Aws(args) => run_aws(args, context, output).await,
+        ProxyCommand::App(args) => super::proxy_app::run(args, context, output).await,
     }
 }
 
@@ -197,7 +200,7 @@ fn banner(
     }
 }
 
-async fn until_interrupted() -> std::io::Result<()> {
+pub(super) async fn until_interrupted() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

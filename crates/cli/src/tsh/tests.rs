@@ -10,6 +10,7 @@ use pki::{Authority, AuthorityKind, KeyPair, Trust};
 use super::app_session::{self, SavedSession};
 use super::app_sessions;
 use super::apps::config::{self, ConfigArgs, ConfigFormat};
+use super::browser::Browser;
 use super::context::{Context, Global};
 use super::local_ca::Place;
 use super::status::{self, StatusArgs};
@@ -47,7 +48,12 @@ impl Saved {
     }
 
     pub(super) fn context(&self) -> Context {
-        Context { global: Global::default(), home: Home::new(self.folder.path()), now }
+        Context {
+            global: Global::default(),
+            home: Home::new(self.folder.path()),
+            browser: Browser::None,
+            now,
+        }
     }
 
     fn claims(life: i64, app: Option<AppClaims>) -> Claims {

@@ -1,10 +1,15 @@
 //! The web API: login of people and joining of services, relayed to the Auth Service.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::ApiError;
 use api::types::join::{JoinReply, JoinRequest};
-use api::types::login::{LoginReply, LoginRequest};
+use api::types::login::{
+    BrowserLogin, ChallengeLogin, LoginChallenge, LoginChallengeRequest, LoginForm, LoginReply,
+    LoginRequest,
+};
 use axum::extract::rejection::JsonRejection;
 use axum::{Extension, Json};
 use tracing::info;
@@ -12,17 +17,56 @@ use tracing::info;
 use super::refusal::{Kind, Refusal};
 use super::{Peer, Web};
 
-/// `POST /webapi/login`.
+/// `POST /webapi/login`: in one step, or the second of two.
 pub(crate) async fn login(
     Extension(web): Extension<Arc<Web>>,
     Extension(Peer(peer)): Extension<Peer>,
-    body: Result<Json<LoginRequest>, JsonRejection>,
+    body: Result<Json<LoginForm>, JsonRejection>,
+) -> Result<Json<LoginReply>, Refusal> {
+    web.logins.admit(peer).map_err(too_often)?;
+    let Json(form) = body.map_err(|rejection| unreadable(&rejection))?;
+    // Whatever the client wrote there: the address is the one that we see.
+    let remote_addr = Some(peer.to_string());
+    let reply = match form {
+        LoginForm::Password(request) => {
+            web.auth.login(&LoginRequest { remote_addr, ..request }).await
+        }
+        LoginForm::Challenge(request) => {
+            web.auth.finish_login(&ChallengeLogin { remote_addr, ..request }).await
+        }
+        LoginForm::Browser(request) => {
+            web.auth.login_by_browser(&BrowserLogin { remote_addr, ..request }).await
+        }
+    };
+    logged_in(peer, reply)
+}
+
+/// `POST /webapi/login/challenges`.
+pub(crate) async fn begin_login(
+    Extension(web): Extension<Arc<Web>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Result<Json<LoginChallengeRequest>, JsonRejection>,
+) -> Result<Json<LoginChallenge>, Refusal> {
+    web.logins.admit(peer).map_err(too_often)?;
+    let Json(mut request) = body.map_err(|rejection| unreadable(&rejection))?;
+    request.remote_addr = Some(peer.to_string());
+    web.auth.begin_login(&request).await.map(Json).map_err(|e| Refusal::of_auth(Kind::Api, &e))
+}
+
+/// `POST /webapi/login/code`.
+pub(crate) async fn login_by_browser(
+    Extension(web): Extension<Arc<Web>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Result<Json<BrowserLogin>, JsonRejection>,
 ) -> Result<Json<LoginReply>, Refusal> {
     web.logins.admit(peer).map_err(too_often)?;
     let Json(mut request) = body.map_err(|rejection| unreadable(&rejection))?;
-    // Whatever the client wrote there: the address is the one that we see.
     request.remote_addr = Some(peer.to_string());
-    let reply = web.auth.login(&request).await.map_err(|e| Refusal::of_auth(Kind::Api, &e))?;
+    logged_in(peer, web.auth.login_by_browser(&request).await)
+}
+
+fn logged_in(peer: IpAddr, reply: Result<LoginReply, ApiError>) -> Result<Json<LoginReply>, Refusal> {
+    let reply = reply.map_err(|e| Refusal::of_auth(Kind::Api, &e))?;
     info!(user = %reply.user, %peer, "user logged in");
     Ok(Json(reply))
 }

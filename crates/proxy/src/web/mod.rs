@@ -1,21 +1,28 @@
 //! The web road: TLS for strangers, the web API that `tsh` and new agents use
-//! before they have a certificate, and the few pages that people see.
+//! before they have a certificate, and the pages that people see.
 //!
-//! There is no session, no cookie and no script here. Whatever is decided is
-//! decided by the Auth Service: this relays, bounds and shows.
+//! A signed-in browser is a user certificate that is kept for it ([`as_user`]): each page asks the
+//! Auth Service as that user. Whatever is decided is decided there: this relays, bounds and shows.
 
 mod api_routes;
+mod as_user;
 mod assets;
-mod certificate;
+mod cookies;
+mod guard;
 mod headers;
 mod invites;
+mod links;
 mod origin;
+mod page;
 mod pages;
 mod ping;
 mod qr;
 mod rate;
 mod refusal;
+mod routes;
 mod serve;
+mod session;
+mod sign_in;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,9 +36,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 
-pub(crate) use self::certificate::WebCertificates;
+pub(crate) use self::as_user::{Browsers, SignedIn};
 pub(crate) use self::serve::WebRoad;
-use crate::config::PublicAddr;
+use crate::agents::Agents;
+use crate::config::{ProxyConfig, PublicAddr};
 
 /// Largest body that is read, bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -47,6 +55,9 @@ pub(crate) struct Web {
     auth: Client,
     public_addr: PublicAddr,
     cluster: ClusterName,
+    browsers: as_user::Browsers,
+    agents: Arc<Agents>,
+    set_ups: invites::SetUps,
     logins: rate::RateLimit,
     joins: rate::RateLimit,
     invites: rate::RateLimit,
@@ -54,11 +65,19 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    pub(crate) fn new(auth: Client, public_addr: PublicAddr, cluster: ClusterName) -> Self {
+    pub(crate) fn new(
+        auth: Client,
+        config: &ProxyConfig,
+        browsers: Browsers,
+        agents: Arc<Agents>,
+    ) -> Self {
         Self {
             auth,
-            public_addr,
-            cluster,
+            public_addr: config.public_addr.clone(),
+            cluster: config.cluster.clone(),
+            browsers,
+            agents,
+            set_ups: invites::SetUps::default(),
             logins: rate::RateLimit::default(),
             joins: rate::RateLimit::default(),
             invites: rate::RateLimit::default(),
@@ -66,27 +85,28 @@ impl Web {
         }
     }
 
-    /// All routes, once plain and once under `/v1`.
+    /// All routes, those of programs also under `/v1`.
     pub(crate) fn routes(self) -> Router {
         let web = Arc::new(self);
-        let routes = Router::new()
+        let programs = Router::new()
             .route(api::routes::WEB_PING, get(ping::ping))
             .route("/webapi/find", get(ping::ping))
             .route(api::routes::WEB_LOGIN, post(api_routes::login))
+            .route(api::routes::WEB_LOGIN_CHALLENGES, post(api_routes::begin_login))
+            .route(api::routes::WEB_LOGIN_CODE, post(api_routes::login_by_browser))
             .route(api::routes::WEB_JOIN, post(api_routes::join))
-            .route("/web", get(invites::landing))
-            .route(api::routes::WEB_INVITE, get(invites::show).post(invites::accept))
-            .route("/web/assets/{name}", get(assets::asset));
+            .layer(DefaultBodyLimit::max(BODY_LIMIT));
         Router::new()
             .route("/", get(|| async { Redirect::to("/web") }))
             .route("/favicon.ico", get(assets::icon))
-            .route("/web/", get(|| async { Redirect::to("/web") }))
-            .merge(routes.clone())
-            .nest("/v1", routes)
+            .route("/web/assets/{name}", get(assets::asset))
+            .merge(programs.clone())
+            .nest("/v1", programs)
+            .merge(routes::pages())
             .fallback(refusal::not_found)
             .method_not_allowed_fallback(refusal::method_not_allowed)
-            .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .layer(from_fn(within_deadline))
+            .layer(from_fn(refusal::draw))
             .layer(from_fn(headers::harden))
             .layer(Extension(web))
     }

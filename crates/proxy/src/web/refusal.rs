@@ -1,17 +1,21 @@
 //! Answers that say no: JSON for programs, a page for people.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::ApiError;
 use api::error::{Chain, ErrorBody};
-use axum::Json;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::{Extension, Json};
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode, Uri};
 use tracing::warn;
 
-use super::pages;
+use super::pages::{Frame, Here, Refused};
+use super::{Web, cookies, session};
 
 /// Who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +41,13 @@ pub(crate) struct Refusal {
     status: StatusCode,
     message: String,
     hint: Option<String>,
+    code: Option<String>,
     wait: Option<Duration>,
 }
 
 impl Refusal {
     pub(crate) fn new(kind: Kind, status: StatusCode, message: impl Into<String>) -> Self {
-        Self { kind, status, message: message.into(), hint: None, wait: None }
+        Self { kind, status, message: message.into(), hint: None, code: None, wait: None }
     }
 
     #[must_use]
@@ -61,6 +66,17 @@ impl Refusal {
         refusal
     }
 
+    /// Something of ours is not as it must be; the log has it.
+    pub(crate) fn broken() -> Self {
+        Self::new(Kind::Page, StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be shown")
+            .with_hint("try again; if it lasts, tell the administrator of this cluster")
+    }
+
+    /// There is no such thing.
+    pub(crate) fn nothing(what: impl Into<String>) -> Self {
+        Self::new(Kind::Page, StatusCode::NOT_FOUND, what)
+    }
+
     /// The answer took too long.
     pub(crate) fn late(kind: Kind) -> Self {
         Self::new(kind, StatusCode::REQUEST_TIMEOUT, "the request took too long")
@@ -70,12 +86,12 @@ impl Refusal {
     /// What the Auth Service said, or that it could not be asked. The log gets
     /// the cause without the path, for a path may hold a token.
     pub(crate) fn of_auth(kind: Kind, error: &ApiError) -> Self {
-        if let ApiError::Refused { status, message, hint } = error
+        if let ApiError::Refused { status, message, hint, code } = error
             && let Ok(status) = StatusCode::from_u16(*status)
             && status.is_client_error()
         {
             let refusal = Self::new(kind, status, message.clone());
-            return Self { hint: hint.clone(), ..refusal };
+            return Self { hint: hint.clone(), code: code.clone(), ..refusal };
         }
         warn!(cause = cause(error), "could not ask the Auth Service");
         Self::new(
@@ -107,15 +123,53 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = match self.kind {
             Kind::Api => {
-                (self.status, Json(ErrorBody::new(self.message, self.hint))).into_response()
+                let body = ErrorBody::new(self.message, self.hint).with_code(self.code.as_deref());
+                (self.status, Json(body)).into_response()
             }
-            Kind::Page => pages::refusal(self.status, &self.message, self.hint.as_deref()),
+            Kind::Page => {
+                let refused =
+                    Refused { status: self.status, message: self.message, hint: self.hint };
+                let mut response = self.status.into_response();
+                response.extensions_mut().insert(refused);
+                response
+            }
         };
         if let Some(wait) = self.wait {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         response
     }
+}
+
+/// Draws the pages that say no, when all else has been done: with the navigation for who is signed in.
+pub(crate) async fn draw(
+    Extension(web): Extension<Arc<Web>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers().clone();
+    let response = next.run(request).await;
+    let Some(refused) = response.extensions().get::<Refused>().cloned() else { return response };
+    let csrf = cookies::read(&headers, cookies::CSRF).filter(|text| session::is_random_text(text));
+    let signed_in = match csrf {
+        Some(_) if refused.status != StatusCode::SERVICE_UNAVAILABLE => {
+            web.signed_in(&headers).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let csrf = Arc::from(csrf.unwrap_or_default());
+    let cluster = web.cluster.as_str();
+    let frame = match &signed_in {
+        Some(me) => Frame::of(cluster, &csrf, me, Here::Elsewhere),
+        None => Frame::open(cluster, &csrf),
+    };
+    let (mut head, _) = response.into_parts();
+    let mut drawn = refused.draw(frame);
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    for (name, value) in &head.headers {
+        drawn.headers_mut().append(name, value.clone());
+    }
+    drawn
 }
 
 /// There is nothing at that path.

@@ -12,7 +12,6 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use tower::ServiceExt as _;
 use tracing::debug;
 
 use super::Peer;
+use crate::places::Places;
 use crate::rewind::Rewind;
 use crate::splice::{Steps, Watched};
 
@@ -29,40 +29,40 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
 /// Largest head of a request, bytes (HTTP/1: the read buffer; HTTP/2: the header list).
 const HEAD_LIMIT: usize = 32 * 1024;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 32;
+/// Requests at once on one HTTP/2 connection (RFC 9113, section 6.5.2, wants no less).
+const STREAMS: u32 = 100;
 /// Header fields of a request.
 const FIELDS: usize = 64;
+/// Streams of one HTTP/2 connection that the client has reset and that are not forgotten yet. One
+/// that resets faster than we can forget is closed (CVE-2023-44487).
+const RESETS: usize = 20;
+/// Streams of one HTTP/2 connection that we reset because of a client's mistakes, before it is
+/// closed (CVE-2025-8671).
+const MISTAKES: usize = 64;
 
 /// The web road.
 pub(crate) struct WebRoad {
     tls: TlsAcceptor,
     routes: Router,
-    places: Semaphore,
+    places: Arc<Places>,
     handshake: Duration,
     stopping: CancellationToken,
 }
 
 impl WebRoad {
-    /// `connections` and `handshake` bound how many there may be and how long each may take to begin.
+    /// `places` and `handshake` bound how many there may be and how long each may take to begin.
     pub(crate) fn new(
         tls: Arc<ServerConfig>,
         routes: Router,
-        (connections, handshake): (usize, Duration),
+        (places, handshake): (Arc<Places>, Duration),
         stopping: CancellationToken,
     ) -> Self {
-        Self {
-            tls: TlsAcceptor::from(tls),
-            routes,
-            places: Semaphore::new(connections.min(Semaphore::MAX_PERMITS)),
-            handshake,
-            stopping,
-        }
+        Self { tls: TlsAcceptor::from(tls), routes, places, handshake, stopping }
     }
 
     /// Serves one connection to its end.
     pub(crate) async fn serve(&self, io: Rewind<TcpStream>, peer: SocketAddr) {
-        let Ok(_place) = self.places.try_acquire() else {
+        let Some(_place) = self.places.enter(peer.ip()) else {
             debug!("too many web connections; dropped");
             return;
         };
@@ -116,6 +116,8 @@ fn builder(is_h2: bool) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(MISTAKES)
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(256 * 1024)
         .max_send_buf_size(64 * 1024)

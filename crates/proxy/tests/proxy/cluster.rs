@@ -143,7 +143,7 @@ impl Cluster {
             credential: authorities.host(SystemRole::Proxy, "proxy-1"),
             trust: LiveTrust::new(authorities.trust()),
             cluster: authorities.name.clone(),
-            web_certificate: WebCertificate::SelfSigned { data_dir: data_dir.path().to_owned() },
+            web_certificate: WebCertificate::self_signed(data_dir.path().to_owned()),
             limits: Limits {
                 open: Duration::from_secs(2),
                 session_wait: Duration::from_millis(300),

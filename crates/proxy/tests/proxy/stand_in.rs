@@ -108,6 +108,7 @@ pub(crate) fn invite(kind: InviteKind) -> Invite {
             url: "otpauth://totp/test.example.com:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Causeway&algorithm=SHA1&digits=6&period=30".to_owned(),
             secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
         }),
+        webauthn: None,
         otp_optional: false,
     }
 }
@@ -144,6 +145,8 @@ async fn ping() -> Json<Ping> {
         auth: PingAuth {
             kind: "local".to_owned(),
             second_factor: SecondFactor::Otp,
+            webauthn: None,
+            allow_local_auth: true,
             default_session_ttl_seconds: 43_200,
         },
         proxy: PingProxy { public_addr: String::new(), tls_routing_enabled: false },

@@ -98,6 +98,7 @@ fn login(password: &str) -> LoginRequest {
         public_key: "key".to_owned(),
         ttl_seconds: None,
         remote_addr: Some("203.0.113.9".to_owned()),
+        user_agent: None,
     }
 }
 

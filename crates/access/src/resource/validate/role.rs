@@ -3,10 +3,16 @@
 use serde_json::Value;
 
 use super::{Finding, Resource, arn_template_finding, label_findings};
+use crate::aws_session::{
+    MAX_TAGS, PolicyTemplate, check_source_identity, check_tag_key, check_tag_value,
+};
 use crate::language::matcher::Matcher;
 use crate::language::predicate::Predicate;
-use crate::language::template::{INTERNAL_TRAITS, Template};
+use crate::language::template::{INTERNAL_TRAITS, Template, USER_NAME};
+use crate::names::Traits;
 use crate::resource::role::{RequireMfa, Role, RoleConditions, Rule};
+
+const DENY: &str = "spec.deny";
 
 /// The verbs that mean something here or elsewhere.
 const VERBS: &[&str] = &[
@@ -75,13 +81,14 @@ impl Resource for Role {
 }
 
 fn sides(role: &Role) -> [(&'static str, &RoleConditions); 2] {
-    [("spec.allow", &role.spec.allow), ("spec.deny", &role.spec.deny)]
+    [("spec.allow", &role.spec.allow), (DENY, &role.spec.deny)]
 }
 
 fn side_errors(side: &str, conditions: &RoleConditions) -> Vec<Finding> {
     let mut found: Vec<Finding> =
         templates(side, conditions).into_iter().filter_map(|text| template_error(&text)).collect();
     found.extend(selector_errors(side, conditions));
+    found.extend(aws_session_errors(side, conditions));
     if let Some(text) = &conditions.app_labels_expression
         && let Err(error) = Predicate::for_labels(text)
     {
@@ -92,6 +99,54 @@ fn side_errors(side: &str, conditions: &RoleConditions) -> Vec<Finding> {
         found.extend(rule_errors(&format!("{side}.rules[{index}]"), rule));
     }
     found
+}
+
+/// What is told to AWS must be what AWS takes, as far as that shows before a user's traits are known.
+fn aws_session_errors(side: &str, conditions: &RoleConditions) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |field: &str, message: String| {
+        found.push(Finding::new(format!("{side}.{field}"), message));
+    };
+    let literal = |text: &str| Template::parse(text).ok()?.literal().map(str::to_owned);
+    if conditions.aws_session_tags.len() > MAX_TAGS {
+        add("aws_session_tags", format!("AWS takes at most {MAX_TAGS} session tags"));
+    }
+    for (key, text) in &conditions.aws_session_tags {
+        let value = literal(text).map_or(Ok(()), |value| check_tag_value(&value));
+        for why in [check_tag_key(key), value].into_iter().filter_map(Result::err) {
+            add(&format!("aws_session_tags[{key:?}]"), why);
+        }
+    }
+    for key in &conditions.aws_transitive_tag_keys {
+        if !conditions.aws_session_tags.contains_key(key) {
+            add("aws_transitive_tag_keys", format!("`{key}` is no key of aws_session_tags"));
+        }
+    }
+    if let Some(source) = conditions.aws_source_identity.as_deref().and_then(literal)
+        && let Err(why) = check_source_identity(&source)
+    {
+        add("aws_source_identity", why);
+    }
+    if let Some(policy) = &conditions.aws_session_policy {
+        let checked = PolicyTemplate::parse(policy).and_then(|policy| match policy.reads_user() {
+            true => Ok(()),
+            false => policy.fill(&Traits::new()).map(|_| ()),
+        });
+        if let Err(why) = checked {
+            add("aws_session_policy", why.to_string());
+        }
+    }
+    if side == DENY && tells_aws(conditions) {
+        add("aws_session_…", "what AWS is told of a session belongs under spec.allow".to_owned());
+    }
+    found
+}
+
+fn tells_aws(conditions: &RoleConditions) -> bool {
+    !conditions.aws_session_tags.is_empty()
+        || !conditions.aws_transitive_tag_keys.is_empty()
+        || conditions.aws_source_identity.is_some()
+        || conditions.aws_session_policy.is_some()
 }
 
 fn selector_errors(side: &str, conditions: &RoleConditions) -> Vec<Finding> {
@@ -154,6 +209,12 @@ fn templates<'a>(side: &str, conditions: &'a RoleConditions) -> Vec<Written<'a>>
         found.push(Written { path: path.clone(), text: key });
         found.extend(values.iter().map(|text| Written { path: path.clone(), text }));
     }
+    for (key, text) in &conditions.aws_session_tags {
+        found.push(Written { path: format!("{side}.aws_session_tags[{key:?}]"), text });
+    }
+    if let Some(text) = &conditions.aws_source_identity {
+        found.push(Written { path: format!("{side}.aws_source_identity"), text });
+    }
     for (field, value) in conditions.kept().filter(|(field, _)| TEMPLATED.contains(field)) {
         collect(&format!("{side}.{field}"), value, &mut found);
     }
@@ -207,11 +268,19 @@ fn side_warnings(side: &str, conditions: &RoleConditions) -> Vec<Finding> {
 fn unsupported_variable(written: &Written<'_>) -> Option<Finding> {
     let template = Template::parse(written.text).ok()?;
     let name = template.unsupported_variable()?;
+    if name == USER_NAME && is_told_to_aws(&written.path) {
+        return None;
+    }
     let message = format!(
         "unsupported variable \"{name}\": internal. knows {} only; write external.{name} for any other trait",
         INTERNAL_TRAITS.join(", ")
     );
     Some(Finding::new(written.path.clone(), message))
+}
+
+/// Where `internal.username` is the user's name.
+fn is_told_to_aws(path: &str) -> bool {
+    path.contains(".aws_session_tags") || path.ends_with(".aws_source_identity")
 }
 
 fn option_warnings(role: &Role) -> Vec<Finding> {

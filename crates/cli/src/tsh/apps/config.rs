@@ -110,17 +110,21 @@ fn config(context: &Context, login: &Login, session: &SavedSession) -> Config {
     let home = &context.home;
     let public_addr = session.claims.app.as_ref().map(|app| app.public_addr.clone());
     let host = public_addr.unwrap_or_else(|| login.profile.proxy_host().to_owned());
-    let uri = match login.profile.web_proxy_addr.rsplit_once(':') {
-        Some((_, port)) if port != "443" && !host.contains(':') => format!("https://{host}:{port}"),
-        _ => format!("https://{host}"),
-    };
+    let uri = app_session::web_address(login, &host);
     let path = |path: std::path::PathBuf| path.display().to_string();
     let ca = path(home.cas_path(&login.profile));
     let cert = path(app_sessions::certificate(context, login, session));
     let key = path(home.key_path(&login.profile));
-    let curl = format!("curl --cacert {ca} --cert {cert} --key {key} {uri}");
+    // The proxy shows a certificate of the web, which the system knows: the cluster's own authorities do not vouch for it.
+    let curl = format!("curl --cert {cert} --key {key} {uri}");
     let aws_role_arn = session.aws_role().map(ToString::to_string);
     Config { name: session.app.to_string(), uri, ca, cert, key, curl, aws_role_arn }
+}
+
+/// A curl command that uses the app with its certificate.
+#[must_use]
+pub fn curl(context: &Context, login: &Login, session: &SavedSession) -> String {
+    config(context, login, session).curl
 }
 
 fn text(config: &Config) -> String {

@@ -1,6 +1,7 @@
 //! `tsh apps`: which apps there are, and logging in to one.
 
 pub mod config;
+pub mod launch;
 pub mod login;
 pub mod logout;
 pub mod ls;
@@ -29,6 +30,8 @@ enum AppsCommand {
     Logins(roles::LoginsArgs),
     /// Log out of an app, or of all
     Logout(logout::LogoutArgs),
+    /// Open an app in the browser; an AWS app as its console
+    Launch(launch::LaunchArgs),
     /// Show where the files of an app are
     Config(config::ConfigArgs),
 }
@@ -43,6 +46,7 @@ pub async fn run(args: &AppsArgs, context: &Context, output: &mut Output) -> Res
         AppsCommand::Login(args) => login::run(args, context, output).await,
         AppsCommand::Logins(args) => roles::run(args, context, output).await,
         AppsCommand::Logout(args) => logout::run(args, context, output).await,
+        AppsCommand::Launch(args) => launch::run(args, context, output).await,
         AppsCommand::Config(args) => config::run(args, context, output),
     }
 }
