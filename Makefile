@@ -36,6 +36,10 @@ bench:
 	cd sandbox && cargo build --release
 	@python3 scripts/bench.py $(ARGS)
 
+# Pictures of every page in Chromium, into target/screenshots. ARGS=folder puts them elsewhere.
+screenshots: build sandbox clients
+	@cargo run --quiet -p testkit --example screenshots -- $(ARGS)
+
 clean:
 	cargo clean
 	cd sandbox && cargo clean

@@ -179,8 +179,11 @@ app_service: {{enabled: on, apps: [{{name: {name}, uri: "https://console.aws.ama
         said = self.run(*tctl, "users", "add", "bench", "--roles=access,aws")
         link = next(word for word in said.split() if "/web/invite/" in word)
         password = "a password for the benchmark"
-        self.run("curl", "-sk", "--fail", "--noproxy", "*", "-H", f"Origin: https://localhost:{web}", "--data-urlencode", f"password={password}",
-                 "--data-urlencode", f"confirm={password}", link)
+        jar = w / "cookies"
+        browser = ["curl", "-sk", "--fail", "--noproxy", "*", "-b", jar, "-c", jar, "-H", f"Origin: https://localhost:{web}"]
+        csrf = self.run(*browser, link).split('name="csrf" value="')[1].split('"')[0]
+        fields = {"csrf": csrf, "password": password, "confirm": password}
+        self.run(*browser, *[part for name, value in fields.items() for part in ("--data-urlencode", f"{name}={value}")], link)
         tsh = TARGET / "tsh"
         self.run(tsh, "login", "--insecure", f"--proxy=localhost:{web}", "--user=bench", input=password + "\n")
         self.roads = {}

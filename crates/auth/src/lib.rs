@@ -11,6 +11,7 @@
 
 mod account;
 mod admin;
+mod app_delegates;
 mod app_servers;
 mod app_sessions;
 mod app_tokens;

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use access::{AppSessionId, UserName};
+use access::{AppSessionId, SystemRole, UserName};
 use api::types::watch::{Item, Key};
 use api::types::web_sessions::{
     SEALED_LIMIT, TokenHash, WebSession, WebSessionFound, WebSessionId, WebSessionRequest,
@@ -147,6 +147,10 @@ pub(crate) async fn end(
     id: WebSessionId,
 ) -> Result<(), Refusal> {
     let stamp = cluster.stamp(cluster.now());
+    if caller.is(SystemRole::Proxy) {
+        cluster.service(caller, &[SystemRole::Proxy]).await?;
+        return end_of_app(cluster, id, stamp).await;
+    }
     let identity = caller.operator(stamp.now)?;
     let own = identity.user().map(|claims| claims.user.clone());
     let session = {
@@ -168,6 +172,17 @@ pub(crate) async fn end(
         .write(move |tx| {
             let session = tx.web_session(&id)?.ok_or_else(gone)?;
             end_one(tx, &stamp, &session, (why, ended_by))
+        })
+        .await
+}
+
+/// Ends the session of a browser with an app, whose logout a proxy has answered. Others proxies cannot end.
+async fn end_of_app(cluster: &Cluster, id: WebSessionId, stamp: Stamp) -> Result<(), Refusal> {
+    cluster
+        .store
+        .write(move |tx| {
+            let session = tx.web_session(&id)?.filter(|session| session.app_session.is_some());
+            end_one(tx, &stamp, &session.ok_or_else(gone)?, (End::Logout, None))
         })
         .await
 }

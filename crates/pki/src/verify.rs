@@ -25,10 +25,20 @@ pub(crate) struct LiveClients {
     trust: Arc<LiveTrust>,
     accept: Accept,
     is_mandatory: bool,
+    hints: Vec<DistinguishedName>,
     provider: Arc<CryptoProvider>,
 }
 
 impl LiveClients {
+    /// Users, if they like. The names of their authorities are told, so that browsers do not ask people who hold other
+    /// certificates which one to show.
+    pub(crate) fn hinting(trust: Arc<LiveTrust>) -> Self {
+        let anchors = trust.current();
+        let users = anchors.anchors().users.as_ref();
+        let hints = users.map(|users| users.root_hint_subjects().to_vec()).unwrap_or_default();
+        Self { trust, accept: Accept::Users, is_mandatory: false, hints, provider: provider() }
+    }
+
     /// `None` where no certificate is asked for.
     pub(crate) fn new(trust: Arc<LiveTrust>, peers: Peers) -> Option<Self> {
         let (accept, is_mandatory) = match peers {
@@ -36,7 +46,7 @@ impl LiveClients {
             Peers::Optional(accept) => (accept, false),
             Peers::Required(accept) => (accept, true),
         };
-        Some(Self { trust, accept, is_mandatory, provider: provider() })
+        Some(Self { trust, accept, is_mandatory, hints: Vec::new(), provider: provider() })
     }
 }
 
@@ -45,9 +55,9 @@ impl ClientCertVerifier for LiveClients {
         self.is_mandatory
     }
 
-    /// No hints: a client of ours has one certificate, and strangers need not learn the authorities' names.
+    /// Between our own processes none: a client of ours has one certificate.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        &self.hints
     }
 
     fn verify_client_cert(

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
@@ -16,8 +16,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::authority::server_names;
 use crate::moment::{self, DAY};
 use crate::tls::PairError;
-use crate::verify::{ServerVerifier, Servers};
-use crate::{CertPem, Clock, Credential, IssueError, KeyPair, Pin, SecretPem, TlsError, provider};
+use crate::verify::{LiveClients, ServerVerifier, Servers};
+use crate::{
+    CertPem, Clock, Credential, IssueError, KeyPair, LiveTrust, Pin, SecretPem, TlsError, provider,
+};
 
 /// A certificate chain with its key, of whatever kind web certificates have, as read from two files.
 #[derive(Debug, Clone)]
@@ -120,6 +122,26 @@ pub fn web_server(
         .with_cert_resolver(certificates);
     config.alpn_protocols = alpn;
     config.ticketer = Ticketer::new().map_err(TlsError::Settings)?;
+    Ok(Arc::new(config))
+}
+
+/// The same, but asking for a user's certificate of this cluster, which need not be shown. A bad one ends the handshake.
+pub fn web_server_asking(
+    certificates: Arc<dyn ResolvesServerCert>,
+    trust: Arc<LiveTrust>,
+    alpn: Vec<Vec<u8>>,
+    clock: Clock,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let clients = LiveClients::hinting(trust);
+    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Settings)?
+        .with_client_cert_verifier(Arc::new(clients))
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = alpn;
+    // A resumed handshake would not have the certificate verified anew.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 

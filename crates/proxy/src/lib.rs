@@ -10,6 +10,7 @@
 //! [`start`] gives a running service, [`Handle::stop`] ends it.
 
 mod agents;
+mod apps;
 mod certificates;
 mod config;
 mod connections;

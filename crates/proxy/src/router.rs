@@ -173,7 +173,10 @@ impl Router {
             }
             Ok((Road::Web, hello, first)) => {
                 match self.certificates.ready(hello.server_name.as_deref()).await {
-                    Ok(()) => return Ok(self.web.serve(Rewind::new(first, tcp), peer).await),
+                    Ok(()) => {
+                        let name = hello.server_name.as_deref();
+                        return Ok(self.web.serve(Rewind::new(first, tcp), peer, name).await);
+                    }
                     Err(none) => Err(none.into()),
                 }
             }

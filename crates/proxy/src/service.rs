@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::agents::Agents;
+use crate::apps::{Apps, Keys};
 use crate::certificates::Certificates;
 use crate::config::{ProxyConfig, TunnelSettings};
 use crate::connections::Connections;
@@ -104,14 +105,18 @@ pub async fn start(config: ProxyConfig, clock: Clock) -> Result<Handle, StartErr
         clock.clone(),
         Arc::clone(&parts.snapshots),
     );
-    let web = Web::new(auth.clone(), &config, browsers, Arc::clone(&parts.agents));
+    let apps = apps(&config, &clock, &parts, auth.clone());
+    let roads = (Arc::clone(&parts.agents), Arc::clone(&apps));
+    let web = Web::new(auth.clone(), &config, browsers, roads);
+    let keys = Keys::new(auth.clone()).routes();
+    let routes = web.routes().merge(keys);
     let router = Arc::new(Router {
         connections: Arc::clone(&parts.connections),
         limits: config.limits.clone(),
         auth_addr: config.auth_addr.clone(),
         agents: Arc::clone(&parts.agents),
         sessions: Arc::clone(&parts.sessions),
-        web: web_road(&config, (&certificates, &clock), web, stopping.clone())?,
+        web: web_road(&config, (&certificates, &clock), (routes, apps), stopping.clone())?,
         certificates: Arc::clone(&certificates),
         waiting: Places::new(config.limits.hellos, config.limits.hellos_per_address),
     });
@@ -239,18 +244,38 @@ fn auth_client(config: &ProxyConfig, clock: &Clock) -> Result<Client, StartError
 fn web_road(
     config: &ProxyConfig,
     (certificates, clock): (&Arc<Certificates>, &Clock),
-    web: Web,
+    (routes, apps): (axum::Router, Arc<Apps>),
     stopping: CancellationToken,
 ) -> Result<WebRoad, StartError> {
+    let alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let tls = pki::web::web_server(
         Arc::<Certificates>::clone(certificates),
-        vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        alpn.clone(),
+        clock.clone(),
+    )?;
+    let asking = pki::web::web_server_asking(
+        Arc::<Certificates>::clone(certificates),
+        Arc::clone(&config.trust),
+        alpn,
         clock.clone(),
     )?;
     let limits = &config.limits;
     let places = Places::new(limits.web_connections, limits.web_connections_per_address);
     let bounds = (places, limits.handshake);
-    Ok(WebRoad::new(tls, web.routes(), bounds, stopping))
+    Ok(WebRoad::new((tls, asking), (routes, apps), bounds, stopping))
+}
+
+fn apps(config: &ProxyConfig, clock: &Clock, parts: &Parts, auth: Client) -> Arc<Apps> {
+    Apps::new(crate::apps::Parts {
+        auth,
+        public_addr: config.public_addr.clone(),
+        clock: clock.clone(),
+        trust: Arc::clone(&config.trust),
+        snapshots: Arc::clone(&parts.snapshots),
+        sessions: Arc::clone(&parts.sessions),
+        agents: Arc::clone(&parts.agents),
+        connections: Arc::clone(&parts.connections),
+    })
 }
 
 fn tunnel_settings(settings: &TunnelSettings) -> tunnel::Settings {

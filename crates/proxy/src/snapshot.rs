@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::{
-    AppName, AppSession, AppSessionId, AuthPreference, ClusterName, HostId, Lock, LockName, Policy,
+    App, AppName, AppSession, AppSessionId, AuthPreference, ClusterName, HostId, Lock, LockName, Policy,
     Role, RoleName, UserName, UserNow,
 };
 use api::error::Chain;
@@ -36,6 +36,9 @@ pub(crate) struct Snapshot {
     locks: Arc<HashMap<LockName, Arc<Lock>>>,
     servers: Arc<HashMap<HostId, Arc<AppServer>>>,
     hosts_of_apps: Arc<HashMap<AppName, BTreeSet<HostId>>>,
+    apps: Arc<HashMap<AppName, Arc<App>>>,
+    /// Apps with a public host of their own, by that host in small letters.
+    public_hosts: Arc<HashMap<String, AppName>>,
     roles: Arc<HashMap<RoleName, Arc<Role>>>,
     web_sessions: Arc<HashMap<WebSessionId, Arc<WebSessionNow>>>,
     preference: AuthPreference,
@@ -119,6 +122,17 @@ impl Snapshot {
         apps.any(|app| app.public_addr(proxy_host).eq_ignore_ascii_case(host))
     }
 
+    /// The app whose public host is `host`: its own, or a subdomain of the proxy's.
+    pub(crate) fn app_at(&self, host: &str, proxy_host: &str) -> Option<Arc<App>> {
+        let host = host.to_ascii_lowercase();
+        if let Some(name) = self.public_hosts.get(&host) {
+            return self.apps.get(name).cloned();
+        }
+        let name = host.strip_suffix(proxy_host)?.strip_suffix('.')?;
+        let app = self.apps.get(name)?;
+        app.spec.public_addr.is_none().then(|| Arc::clone(app))
+    }
+
     /// Applies one change.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
@@ -147,6 +161,7 @@ impl Snapshot {
                 }
                 let server = Arc::new(*server);
                 Arc::make_mut(&mut self.servers).insert(server.host_id.clone(), server);
+                self.index_apps();
             }
             Item::Role(role) => {
                 Arc::make_mut(&mut self.roles).insert(role.name().clone(), Arc::new(*role));
@@ -176,6 +191,7 @@ impl Snapshot {
             Key::AppServer(host) => {
                 self.forget_apps_of(host);
                 Arc::make_mut(&mut self.servers).remove(host);
+                self.index_apps();
             }
             Key::Role(name) => {
                 Arc::make_mut(&mut self.roles).remove(name);
@@ -185,6 +201,27 @@ impl Snapshot {
             }
             Key::App(_) => {}
         }
+    }
+
+    /// Of agents that describe an app differently the one with the first id counts, and of apps that claim one host the
+    /// one with the first name.
+    fn index_apps(&mut self) {
+        let mut servers: Vec<&Arc<AppServer>> = self.servers.values().collect();
+        servers.sort_by(|a, b| a.host_id.as_str().cmp(b.host_id.as_str()));
+        let mut apps: HashMap<AppName, Arc<App>> = HashMap::new();
+        for app in servers.iter().flat_map(|server| &server.apps) {
+            apps.entry(app.name().clone()).or_insert_with(|| Arc::new(app.clone()));
+        }
+        let mut public_hosts: HashMap<String, AppName> = HashMap::new();
+        for (name, app) in &apps {
+            let Some(host) = &app.spec.public_addr else { continue };
+            let first = public_hosts.entry(host.to_ascii_lowercase()).or_insert_with(|| name.clone());
+            if name < first {
+                first.clone_from(name);
+            }
+        }
+        self.apps = Arc::new(apps);
+        self.public_hosts = Arc::new(public_hosts);
     }
 
     fn forget_apps_of(&mut self, host: &HostId) {
@@ -461,6 +498,33 @@ mod tests {
         assert_eq!(hosts(&snapshot, "logs"), ["one"]);
         snapshot.apply(Change::Delete(Key::AppServer(HostId::parse("two").unwrap())));
         assert!(hosts(&snapshot, "aws").is_empty());
+    }
+
+    #[test]
+    fn an_app_answers_at_its_own_host_or_below_the_proxys() {
+        let mut snapshot = Snapshot::default();
+        announce(&mut snapshot, "one", &["grafana", "wiki"]);
+        let name = |snapshot: &Snapshot, host: &str| {
+            snapshot.app_at(host, "example.com").map(|app| app.name().to_string())
+        };
+        assert_eq!(name(&snapshot, "Grafana.example.com").as_deref(), Some("grafana"));
+        for host in ["example.com", "x.grafana.example.com", "grafanaexample.com", "grafana.example.org", ".example.com"] {
+            assert_eq!(name(&snapshot, host), None, "{host}");
+        }
+        let mut app = App::new(AppName::parse("wiki").unwrap(), "https://x/");
+        app.spec.public_addr = Some("Wiki.example.net".to_owned());
+        let mut other = App::new(AppName::parse("a-thief").unwrap(), "https://x/");
+        other.spec.public_addr = Some("grafana.example.net".to_owned());
+        snapshot.apply(Change::Put(Item::AppServer(Box::new(AppServer {
+            host_id: HostId::parse("one").unwrap(),
+            hostname: "one".to_owned(),
+            version: "0.1.0".to_owned(),
+            apps: vec![app, other],
+            expires: None,
+        }))));
+        assert_eq!(name(&snapshot, "wiki.example.net").as_deref(), Some("wiki"));
+        assert_eq!(name(&snapshot, "wiki.example.com"), None, "it has a host of its own");
+        assert_eq!(name(&snapshot, "grafana.example.com"), None, "withdrawn");
     }
 
     #[test]

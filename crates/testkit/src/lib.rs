@@ -12,6 +12,7 @@
 pub mod browser;
 pub mod clients;
 pub mod cluster;
+pub mod lived_in;
 pub mod pebble;
 pub mod places;
 pub mod process;

@@ -24,29 +24,28 @@ impl Account {
     /// Opens an invite link as a browser does and sets the password.
     #[must_use]
     pub fn accept(name: &str, link: &str, password: &str) -> Self {
-        let page = curl(&[link]);
-        let otp_secret = secret_in(page.ok());
-        let mut form = vec![
-            "--data-urlencode".to_owned(),
-            format!("password={password}"),
-            "--data-urlencode".to_owned(),
-            format!("confirm={password}"),
-        ];
+        let browser = tempfile::tempdir().unwrap();
+        let jar = browser.path().join("cookies");
+        let open = |address: &str, fields: &[(&str, &str)]| {
+            let jar = jar.to_str().unwrap();
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let origin = format!("Origin: {}", link.split("/web/").next().unwrap());
+            let mut arguments = vec!["-L", "-b", jar, "-c", jar, "-H", &origin, address];
+            arguments.extend(fields.iter().flat_map(|field| ["--data-urlencode", field.as_str()]));
+            curl(&arguments).ok().to_owned()
+        };
+        let form = open(link, &[]);
+        let csrf = csrf_in(&form);
+        let fields = [("csrf", csrf.as_str()), ("password", password), ("confirm", password)];
+        let mut page = open(link, &fields);
+        let otp_secret = secret_in(&page);
         let account = Self { name: name.to_owned(), password: password.to_owned(), otp_secret };
         // The code of the step before: a code is good once, and the login comes next.
         if let Some(code) = account.code(-1) {
-            form.extend(["--data-urlencode".to_owned(), format!("code={code}")]);
+            page = open(&format!("{link}/factor"), &[("csrf", &csrf), ("code", &code)]);
         }
-        let origin = link.split("/web/").next().unwrap();
-        form.extend([
-            "-H".to_owned(),
-            format!("Origin: {origin}"),
-            "-L".to_owned(),
-            link.to_owned(),
-        ]);
-        let form: Vec<&str> = form.iter().map(String::as_str).collect();
-        let said = curl(&form);
-        assert!(said.ok().contains("tsh login"), "the invite was not accepted: {}", said.stdout);
+        assert!(page.contains("tsh login"), "the invite was not accepted: {page}");
         account
     }
 
@@ -73,8 +72,17 @@ fn totp(secret: totp_rs::Secret) -> Totp {
 
 fn curl(arguments: &[&str]) -> Said {
     let mut command = Command::new("curl");
-    command.args(["-sS", "-k", "--fail-with-body", "--noproxy", "*"]).args(arguments);
+    command.args(["-sS", "-k", "--fail-with-body", "--noproxy", "*"]);
+    // Whatever the proxy is called, it is on this machine.
+    command.args(["--connect-to", "::127.0.0.1:"]).args(arguments);
     run(command, "")
+}
+
+/// Finds the token of the page's forms.
+fn csrf_in(page: &str) -> String {
+    let rest =
+        page.split("name=\"csrf\" value=\"").nth(1).unwrap_or_else(|| panic!("no form: {page}"));
+    rest.split('"').next().unwrap().to_owned()
 }
 
 /// Finds the Base32 secret that the page shows to type by hand.

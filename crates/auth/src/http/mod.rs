@@ -1,6 +1,7 @@
 //! The doors: one file a noun. A door says who may come in, reads what was sent, asks one rule.
 
 mod account;
+mod app_delegates;
 mod app_servers;
 mod app_sessions;
 mod app_tokens;
@@ -55,6 +56,7 @@ pub(crate) fn router(cluster: Arc<Cluster>) -> Router {
         .route(routes::APPS, get(apps::list))
         .route(routes::APP_SESSIONS, post(app_sessions::open).get(app_sessions::list))
         .route(routes::APP_SESSION, delete(app_sessions::end))
+        .route(routes::APP_DELEGATES, post(app_delegates::make))
         .route(routes::APP_TOKENS, post(app_tokens::make))
         .route(routes::JWKS, get(app_tokens::keys))
         .merge(certificates())

@@ -8,6 +8,7 @@ mod joining;
 mod lists;
 mod log_pages;
 mod logging_in;
+mod migrating;
 mod passkey;
 mod passkeys;
 mod people;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use access::{AppName, AppSessionId};
 use api::resource::Kind;
+use api::types::app_delegates::AppDelegateRequest;
 use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
 use api::types::audit::AuditQuery;
 use api::{ApiError, Client};
@@ -170,4 +171,56 @@ async fn a_user_whose_role_was_taken_away_opens_no_session_with_the_old_certific
     town.admin().put_resource(&request).await.unwrap();
     let error = open(&alice, "aws", None).await.unwrap_err();
     assert_eq!(error.status(), Some(403), "{error}");
+}
+
+/// A town with a web app beside the AWS app, and the certificate of alice's session with it.
+async fn web_town() -> (Town, Client, AppSessionReply) {
+    let town = Town::start().await;
+    let agent = town.announce_aws().await;
+    let mut announced = server("agent-1", &["aws", "grafana"]);
+    announced.apps[1].spec.uri = "http://grafana.internal:3000".to_owned();
+    agent.announce(&announced).await.unwrap();
+    let alice = town.user("alice", &["access"]).await;
+    let opened = open(&alice, "grafana", None).await.unwrap();
+    (town, alice, opened)
+}
+
+fn delegate(certificate: &str) -> AppDelegateRequest {
+    AppDelegateRequest {
+        certificate: certificate.to_owned(),
+        public_key: KeyPair::generate().unwrap().public_pem(),
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_gets_a_certificate_for_the_very_session_of_a_web_app() {
+    let (town, _, opened) = web_town().await;
+    let request = delegate(&opened.certificate);
+    let reply = town.proxy().await.delegate_app_session(&request).await.unwrap();
+    let claims = |pem: &str| pki::unverified_claims(&CertPem::parse(pem).unwrap()).unwrap();
+    let (theirs, ours) = (claims(&opened.certificate), claims(&reply.certificate));
+    assert_eq!((theirs.user, theirs.app), (ours.user, ours.app.clone()));
+    assert_eq!(ours.app.unwrap().session, opened.session.id);
+    assert!(ours.expires <= theirs.expires);
+}
+
+#[tokio::test]
+async fn nobody_but_a_proxy_and_nothing_but_a_live_session_of_a_web_app_is_delegated() {
+    let (town, alice, opened) = web_town().await;
+    let proxy = town.proxy().await;
+    let good = delegate(&opened.certificate);
+    for stranger in [alice.clone(), town.agent("agent-2").await] {
+        let error = stranger.delegate_app_session(&good).await.unwrap_err();
+        assert_eq!(error.status(), Some(403), "{error}");
+    }
+    let aws = open(&alice, "aws", Some(ARN)).await.unwrap();
+    let (login, _) = town.login("alice").await;
+    for bad in [aws.certificate.as_str(), login.cert().as_str()] {
+        let error = proxy.delegate_app_session(&delegate(bad)).await.unwrap_err();
+        assert_eq!(error.status(), Some(403), "{error}");
+    }
+    assert_eq!(proxy.delegate_app_session(&delegate("x")).await.unwrap_err().status(), Some(400));
+    alice.end_app_session(&opened.session.id).await.unwrap();
+    let error = proxy.delegate_app_session(&good).await.unwrap_err();
+    assert_eq!(error.status(), Some(404), "{error}");
 }

@@ -125,8 +125,10 @@ async fn a_session_is_ended_by_its_user_or_by_rule_and_by_nobody_else() {
             .map(|answer| answer.unwrap_err().to_string())
             .collect();
     assert_eq!(answers[0], answers[1]);
-    for stranger in [&town.proxy().await, &town.agent("agent-1").await] {
-        assert_eq!(stranger.end_web_session(&one.id).await.unwrap_err().status(), Some(403));
+    // A proxy ends sessions of apps only: this is none.
+    for (stranger, status) in [(town.proxy().await, 404), (town.agent("agent-1").await, 403)] {
+        let error = stranger.end_web_session(&one.id).await.unwrap_err();
+        assert_eq!(error.status(), Some(status));
     }
     assert!(is_there(&town, 1).await);
     alice.end_web_session(&one.id).await.unwrap();
@@ -183,6 +185,17 @@ async fn the_session_of_an_app_ends_together_with_its_app_session() {
     alice.end_web_session(&child.id).await.unwrap();
     assert!(is_there(&town, 1).await && !is_there(&town, 3).await);
     assert!(alice.app_sessions(Default::default()).await.unwrap().iter().all(|s| s.id != app));
+}
+
+#[tokio::test]
+async fn a_proxy_ends_the_session_of_an_app_that_was_logged_out_of() {
+    let town = Town::start().await;
+    town.announce_aws().await;
+    let alice = town.user("alice", &["access"]).await;
+    let parent = open(&alice, 1).await;
+    let (child, _) = app_session(&alice, &parent, 2).await;
+    town.proxy().await.end_web_session(&child.id).await.unwrap();
+    assert!(is_there(&town, 1).await && !is_there(&town, 2).await);
 }
 
 #[tokio::test]

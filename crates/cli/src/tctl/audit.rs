@@ -1,9 +1,9 @@
 //! `tctl audit`: what happened, and whether the record of it is whole.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use api::Client;
-use api::types::audit::{AuditQuery, AuditRow};
+use api::types::audit::{AuditOutcome, AuditPage, AuditQuery, AuditRow};
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -13,8 +13,10 @@ use crate::edge;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
 
-/// Pause between two looks with `--follow`.
-const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
+/// How long one look with `--follow` waits for what comes, seconds.
+const FOLLOW_WAIT: u32 = 20;
+/// Most entries of one such look.
+const FOLLOW_PAGE: u32 = 500;
 
 /// Read and check the audit log
 #[derive(Debug, Args)]
@@ -42,9 +44,21 @@ struct LsArgs {
     /// Only events of this app session
     #[arg(long)]
     session: Option<String>,
+    /// Only events of this role: name or ARN of an AWS role, or name of a role of the cluster
+    #[arg(long)]
+    role: Option<String>,
+    /// Only events of this operation, e.g. PutItem or dynamodb:PutItem
+    #[arg(long)]
+    operation: Option<String>,
     /// Only events that touch this DynamoDB table
     #[arg(long)]
     table: Option<String>,
+    /// Only events that ended so
+    #[arg(long, value_enum)]
+    outcome: Option<Outcome>,
+    /// Only events in which all these words stand; `word*` for the beginning of one
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
     /// Only events of this name or code, e.g. user.login or T1000I
     #[arg(long)]
     event: Option<String>,
@@ -60,6 +74,9 @@ struct LsArgs {
     /// Only events after this sequence number, oldest first: for reading the log page by page
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
+    /// Only events before this sequence number
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["after", "follow"])]
+    before: Option<u64>,
     /// At most so many, the newest (with --after the oldest)
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -88,6 +105,27 @@ enum LineFormat {
     Json,
 }
 
+/// How an event ended, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Outcome {
+    /// It was done
+    Ok,
+    /// A rule refused it
+    Denied,
+    /// It failed, or its outcome is not known
+    Failed,
+}
+
+impl From<Outcome> for AuditOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::Ok,
+            Outcome::Denied => Self::Denied,
+            Outcome::Failed => Self::Failed,
+        }
+    }
+}
+
 /// Runs `tctl audit …`.
 ///
 /// # Errors
@@ -100,29 +138,51 @@ pub async fn run(args: &AuditArgs, client: &Client, output: &mut Output) -> Resu
 }
 
 async fn ls(args: &LsArgs, client: &Client, output: &mut Output) -> Result<(), Failure> {
-    let mut query = query(args, edge::now())?;
-    let mut rows = client.audit(&query).await?;
+    let query = query(args, edge::now())?;
+    // Known before the list is read, so that nothing falls between the list and what follows.
+    let end = if args.follow { Some(client.audit_page(&newest()).await?.newest) } else { None };
+    let rows = client.audit(&query).await?;
+    print(&rows, args.format, output)?;
+    let Some(end) = end else { return Ok(()) };
+    // Reading forwards goes on where the list was cut; otherwise the list reached the end of the log.
+    let last = rows.iter().map(|row| row.seq).max();
+    let after = match query.after {
+        Some(after) => last.unwrap_or(after),
+        None => last.unwrap_or(end).max(end),
+    };
+    follow(AuditQuery { after: Some(after), ..query }, args.format, client, output).await
+}
+
+fn newest() -> AuditQuery {
+    AuditQuery { limit: Some(1), ..AuditQuery::default() }
+}
+
+async fn follow(
+    mut query: AuditQuery,
+    format: LineFormat,
+    client: &Client,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    (query.limit, query.wait_seconds) = (Some(FOLLOW_PAGE), Some(FOLLOW_WAIT));
     loop {
-        let mut text = String::new();
-        for row in &rows {
-            text.push_str(&line(row, args.format)?);
-            text.push('\n');
-        }
-        if !text.is_empty() {
-            output.text(&text)?;
-        }
-        if !args.follow {
-            return Ok(());
-        }
-        query.after = rows.iter().map(|row| row.seq).max().or(query.after).or(Some(0));
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW_PAUSE) => {}
+        let AuditPage { rows, newest, .. } = tokio::select! {
+            page = client.audit_page(&query) => page?,
             interrupted = tokio::signal::ctrl_c() => {
                 return interrupted.or_fail("could not wait for Ctrl-C");
             }
-        }
-        rows = client.audit(&query).await?;
+        };
+        print(&rows, format, output)?;
+        query.after = Some(newest);
     }
+}
+
+fn print(rows: &[AuditRow], format: LineFormat, output: &mut Output) -> Result<(), Failure> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&line(row, format)?);
+        text.push('\n');
+    }
+    if text.is_empty() { Ok(()) } else { output.text(&text) }
 }
 
 fn query(args: &LsArgs, now: SystemTime) -> Result<AuditQuery, Failure> {
@@ -140,10 +200,15 @@ fn query(args: &LsArgs, now: SystemTime) -> Result<AuditQuery, Failure> {
         user: args.user.clone(),
         app: args.app.clone(),
         session: args.session.clone(),
+        role: args.role.clone(),
+        operation: args.operation.clone(),
         table: args.table.clone(),
+        outcome: args.outcome.map(AuditOutcome::from),
+        text: args.text.clone(),
+        before: args.before,
         after: args.after,
         limit: Some(args.limit),
-        ..AuditQuery::default()
+        wait_seconds: None,
     })
 }
 
@@ -198,7 +263,7 @@ async fn verify(args: &VerifyArgs, client: &Client, output: &mut Output) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 

@@ -47,7 +47,6 @@ pub(crate) struct Browsers {
 struct Opened {
     session: WebSession,
     identity: Identity,
-    credential: Arc<LiveCredential>,
     client: Client,
     /// When the Auth Service was last told, seconds since 1970.
     seen: AtomicI64,
@@ -103,14 +102,13 @@ impl Browsers {
             app_session: None,
             parent: None,
         };
-        let (identity, credential, client) = self.act_as(credential)?;
+        let (identity, client) = self.act_as(credential)?;
         let session = client.open_web_session(&request).await?;
         info!(user = %session.user, session = %session.id, "web session began");
         let opened = Opened {
             seen: AtomicI64::new(session.last_seen.as_second()),
             session,
             identity,
-            credential,
             client,
         };
         self.opened.insert(token.hash(), Arc::new(opened)).await;
@@ -179,12 +177,11 @@ impl Browsers {
         if let Some(opened) = self.opened.get(&hash).await {
             return Ok(Some(opened));
         }
-        let (identity, credential, client) = self.act_as(token.open(&found.sealed)?)?;
+        let (identity, client) = self.act_as(token.open(&found.sealed)?)?;
         let opened = Arc::new(Opened {
             seen: AtomicI64::new(found.session.last_seen.as_second()),
             session: found.session,
             identity,
-            credential,
             client,
         });
         self.opened.insert(hash, Arc::clone(&opened)).await;
@@ -210,22 +207,18 @@ impl Browsers {
         }
     }
 
-    fn act_as(
-        &self,
-        credential: Credential,
-    ) -> Result<(Identity, Arc<LiveCredential>, Client), SessionError> {
+    fn act_as(&self, credential: Credential) -> Result<(Identity, Client), SessionError> {
         let trust = self.trust.current();
         // The key is at hand and fits: `Credential` has seen to it.
         let identity = pki::identity_of(&credential.cert().chain(), &trust, self.clock.now())?;
-        let credential = LiveCredential::new(credential);
         let tls = pki::tls::client(ClientTls {
-            credential: Some(Arc::clone(&credential)),
+            credential: Some(LiveCredential::new(credential)),
             servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
             alpn: vec![wire::ALPN_AUTH.to_vec()],
             clock: self.clock.clone(),
         })?;
         let client = Client::new(self.auth.address(), tls)?;
-        Ok((identity, credential, client))
+        Ok((identity, client))
     }
 }
 
@@ -272,11 +265,6 @@ impl SignedIn {
     /// What the certificate says.
     pub(crate) fn claims(&self) -> Option<&Claims> {
         self.identity().user()
-    }
-
-    /// The certificate with its key.
-    pub(crate) fn credential(&self) -> Arc<LiveCredential> {
-        Arc::clone(&self.0.opened.credential)
     }
 
     /// The user's roles, as of now.

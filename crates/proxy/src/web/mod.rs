@@ -7,7 +7,7 @@
 mod api_routes;
 mod as_user;
 mod assets;
-mod cookies;
+pub(crate) mod cookies;
 mod guard;
 mod headers;
 mod invites;
@@ -38,6 +38,8 @@ use axum::{Extension, Router};
 
 pub(crate) use self::as_user::{Browsers, SignedIn};
 pub(crate) use self::serve::WebRoad;
+use crate::apps::Apps;
+pub(crate) use self::session::{Token, is_random_text, random_text};
 use crate::agents::Agents;
 use crate::config::{ProxyConfig, PublicAddr};
 
@@ -57,6 +59,7 @@ pub(crate) struct Web {
     cluster: ClusterName,
     browsers: as_user::Browsers,
     agents: Arc<Agents>,
+    apps: Arc<Apps>,
     set_ups: invites::SetUps,
     logins: rate::RateLimit,
     joins: rate::RateLimit,
@@ -69,7 +72,7 @@ impl Web {
         auth: Client,
         config: &ProxyConfig,
         browsers: Browsers,
-        agents: Arc<Agents>,
+        (agents, apps): (Arc<Agents>, Arc<Apps>),
     ) -> Self {
         Self {
             auth,
@@ -77,6 +80,7 @@ impl Web {
             cluster: config.cluster.clone(),
             browsers,
             agents,
+            apps,
             set_ups: invites::SetUps::default(),
             logins: rate::RateLimit::default(),
             joins: rate::RateLimit::default(),

@@ -18,6 +18,16 @@ use super::{Peer, Web};
 /// Longest name of a browser that is kept.
 const AGENT_LIMIT: usize = 256;
 
+impl Web {
+    /// A host on this proxy's port, as an address has it.
+    pub(crate) fn with_port(&self, host: &str) -> String {
+        match self.public_addr.port() {
+            443 => host.to_owned(),
+            port => format!("{host}:{port}"),
+        }
+    }
+}
+
 /// A page for anybody.
 pub(crate) struct Door {
     pub(crate) web: Arc<Web>,

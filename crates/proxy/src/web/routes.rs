@@ -6,10 +6,11 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 use super::pages::{
-    account, agents, apps, audit, export, factors, locks, overview, roles, terminal, tokens, tsh,
+    account, agents, apps, audit, export, factors, launch, locks, overview, roles, terminal, tokens, tsh,
     users,
 };
-use super::{guard, invites, sign_in};
+use super::pages::go;
+use super::{guard, invites, links, sign_in};
 
 /// Largest form, bytes; the guard has the same limit.
 const FORM_LIMIT: usize = 512 * 1024;
@@ -17,11 +18,15 @@ const FORM_LIMIT: usize = 512 * 1024;
 /// All pages.
 pub(crate) fn pages() -> Router {
     Router::new()
+        .route("/web", get(|| async { go(links::HOME) }))
+        .route("/web/", get(|| async { go(links::HOME) }))
         .route("/web/login", get(sign_in::show).post(sign_in::name))
         .route("/web/login/factor", get(sign_in::show_factor).post(sign_in::prove))
         .route("/web/logout", post(sign_in::leave))
         .route("/web/invite/{token}", get(invites::show).post(invites::choose))
         .route("/web/invite/{token}/factor", get(invites::show_factor).post(invites::prove))
+        .route("/web/launch/aws/{app}", post(launch::console))
+        .route("/web/launch/{host}", get(launch::web).post(launch::web_proved))
         .route("/web/terminal", get(terminal::show))
         .route("/web/tsh", get(tsh::show).post(tsh::approve))
         .route("/web/apps", get(apps::list))

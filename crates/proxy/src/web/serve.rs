@@ -1,11 +1,14 @@
 //! Serves HTTP on one connection of a stranger: TLS first, then requests, all bounded in time and size.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::error::Chain;
 use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -19,6 +22,7 @@ use tower::ServiceExt as _;
 use tracing::debug;
 
 use super::Peer;
+use crate::apps::{Apps, Asked, Visit};
 use crate::places::Places;
 use crate::rewind::Rewind;
 use crate::splice::{Steps, Watched};
@@ -43,6 +47,9 @@ const MISTAKES: usize = 64;
 /// The web road.
 pub(crate) struct WebRoad {
     tls: TlsAcceptor,
+    /// Asks for a certificate: on the hosts of web apps.
+    asking: TlsAcceptor,
+    apps: Arc<Apps>,
     routes: Router,
     places: Arc<Places>,
     handshake: Duration,
@@ -52,35 +59,58 @@ pub(crate) struct WebRoad {
 impl WebRoad {
     /// `places` and `handshake` bound how many there may be and how long each may take to begin.
     pub(crate) fn new(
-        tls: Arc<ServerConfig>,
-        routes: Router,
+        (tls, asking): (Arc<ServerConfig>, Arc<ServerConfig>),
+        (routes, apps): (Router, Arc<Apps>),
         (places, handshake): (Arc<Places>, Duration),
         stopping: CancellationToken,
     ) -> Self {
-        Self { tls: TlsAcceptor::from(tls), routes, places, handshake, stopping }
+        let (tls, asking) = (TlsAcceptor::from(tls), TlsAcceptor::from(asking));
+        Self { tls, asking, apps, routes, places, handshake, stopping }
     }
 
-    /// Serves one connection to its end.
-    pub(crate) async fn serve(&self, io: Rewind<TcpStream>, peer: SocketAddr) {
+    /// Serves one connection to its end. `server_name` is what the client named in its first message.
+    pub(crate) async fn serve(
+        &self,
+        io: Rewind<TcpStream>,
+        peer: SocketAddr,
+        server_name: Option<&str>,
+    ) {
         let Some(_place) = self.places.enter(peer.ip()) else {
             debug!("too many web connections; dropped");
             return;
         };
-        let tls = match timeout(self.handshake, self.tls.accept(io)).await {
+        let asks = server_name.is_some_and(|name| self.apps.asks_for_certificate(name));
+        let acceptor = if asks { &self.asking } else { &self.tls };
+        let tls = match timeout(self.handshake, acceptor.accept(io)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return debug!(error = %Chain(&error), "web handshake failed"),
             Err(_) => return debug!("web handshake took too long"),
         };
+        let certified = match tls.get_ref().1.peer_certificates() {
+            Some(shown) => match self.apps.certified(shown).await {
+                Some(certified) => Some(certified),
+                // Whoever shows a certificate means it: no cookie is to stand in for one that has ended.
+                None => return debug!("the session of a shown certificate has ended"),
+            },
+            None => None,
+        };
         let is_h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let steps = Steps::default();
         let io = Watched::new(tls, steps.clone());
-        let routes = self.routes.clone();
+        let (routes, apps, beats) = (self.routes.clone(), Arc::clone(&self.apps), steps.clone());
         let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
-            routes.clone().oneshot(request.map(axum::body::Body::new))
+            let (routes, apps) = (routes.clone(), Arc::clone(&apps));
+            let visit = Visit {
+                address: peer.ip(),
+                steps: beats.clone(),
+                certified: certified.clone(),
+            };
+            async move { answer(routes, &apps, request, visit).await }
         });
         let builder = builder(is_h2);
-        let serving = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+        let service = TowerToHyperService::new(service);
+        let serving = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
         let mut serving = std::pin::pin!(serving);
         let mut silence = std::pin::pin!(steps.silence(IDLE));
         let mut is_stopping = false;
@@ -99,6 +129,24 @@ impl WebRoad {
                 () = silence.as_mut() => return debug!("silent web connection closed"),
             }
         }
+    }
+}
+
+/// The host says for whom a request is.
+async fn answer(
+    routes: Router,
+    apps: &Apps,
+    request: http::Request<Incoming>,
+    visit: Visit,
+) -> Result<Response, Infallible> {
+    match apps.asked(&request) {
+        Asked::App(app, host) => Ok(Box::pin(apps.answer((app, host), request, visit)).await),
+        Asked::Pages if visit.certified.is_none() => {
+            routes.oneshot(request.map(axum::body::Body::new)).await
+        }
+        Asked::Pages => Ok(StatusCode::MISDIRECTED_REQUEST.into_response()),
+        Asked::Nobody => Ok(apps.nobody()),
+        Asked::Unclear => Ok(StatusCode::BAD_REQUEST.into_response()),
     }
 }
 

@@ -66,7 +66,9 @@ class Test {
 
   watch(page) {
     this.pages.push(page);
-    const note = (text) => this.problems.push(`${page.url()}: ${text}`);
+    // Of other sites' pages, such as the stand-in for the console, nothing is asked.
+    const isOurs = () => new URL(page.url()).host.endsWith(new URL(this.origin).host);
+    const note = (text) => { if (isOurs()) this.problems.push(`${page.url()}: ${text}`); };
     page.on('console', (message) => { if (message.type() === 'error') note(`console: ${message.text()}`); });
     page.on('pageerror', (error) => note(`script: ${error.message}`));
     page.on('response', (reply) => { if (reply.status() >= 500) note(`${reply.status()} of ${reply.url()}`); });

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Frame, Here, quoted};
-use crate::web::links;
+use crate::web::{Web, links};
 use crate::web::page::Page;
 use crate::web::refusal::{Kind, Refusal};
 
@@ -72,11 +72,10 @@ pub(crate) async fn list(
     };
     let found = page.me.client().app_page(&query).await;
     let found = found.map_err(|error| Refusal::of_auth(Kind::Page, &error))?;
-    let host = page.web.public_addr.host();
     let template = AppsPage {
         frame: page.frame(Here::Apps),
         search: wanted.search.trim(),
-        apps: found.apps.iter().map(|app| Card::of(app, host)).collect(),
+        apps: found.apps.iter().map(|app| Card::of(app, &page.web)).collect(),
         total: found.total,
         next: found.next.map(|after| {
             format!("/web/apps{}", links::query(&[("search", wanted.search.trim()), ("after", &after)]))
@@ -87,9 +86,9 @@ pub(crate) async fn list(
 }
 
 impl Card {
-    fn of(app: &App, proxy_host: &str) -> Self {
+    fn of(app: &App, web: &Web) -> Self {
         let name = app.name().to_string();
-        let address = app.public_addr(proxy_host);
+        let address = app.public_addr(web.public_addr.host());
         let own = format!("/web/apps/{}", links::part(&name));
         let (kind, icon, href, verb, verb_icon) = match app.traffic() {
             AppTraffic::Aws => ("AWS console and API", "cloud", own, "Launch", "open"),
@@ -99,6 +98,10 @@ impl Card {
             }
             AppTraffic::Tcp => ("TCP application", "plug", own, "Connect", "terminal"),
             AppTraffic::Other => ("Application", "plug", own, "Show", "info"),
+        };
+        let address = match app.traffic() {
+            AppTraffic::Web => web.with_port(&address),
+            _ => String::new(),
         };
         let labels = app.labels().into_iter().map(|(key, value)| Label::of(key, value)).collect();
         let description = app.metadata.description.clone().unwrap_or_default();
@@ -138,13 +141,12 @@ struct RoleLine {
 /// `GET /web/apps/{name}`: the roles of an AWS app, or how to reach it from a terminal.
 pub(crate) async fn show(page: Page, Path(name): Path<String>) -> Result<Response, Refusal> {
     let app = find(&page, &name).await?;
-    let host = page.web.public_addr.host();
     let is_aws = app.traffic() == AppTraffic::Aws;
     let allowed = page.me.claims().map(|claims| claims.allowed_aws_roles.as_slice());
     let allowed = allowed.unwrap_or_default();
     let template = AppPage {
         frame: page.frame(Here::Apps),
-        app: Card::of(&app, host),
+        app: Card::of(&app, &page.web),
         quoted: quoted(&name),
         action: format!("/web/launch/aws/{}", links::part(&name)),
         is_aws,

@@ -8,6 +8,7 @@ mod editor;
 pub(crate) mod export;
 pub(crate) mod factors;
 mod frame;
+pub(crate) mod launch;
 mod lists;
 pub(crate) mod locks;
 mod moments;

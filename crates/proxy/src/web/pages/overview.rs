@@ -14,9 +14,13 @@ use crate::web::links;
 use crate::web::page::Page;
 use crate::web::refusal::{Kind as Asker, Refusal};
 
-/// The stretches that can be chosen, in minutes.
-const STRETCHES: [(u32, &str); 4] =
-    [(60, "1 hour"), (1_440, "1 day"), (10_080, "7 days"), (43_200, "30 days")];
+/// The stretches that can be chosen: in minutes, on a button, in a sentence.
+const STRETCHES: [(u32, &str, &str); 4] = [
+    (60, "1 hour", "hour"),
+    (1_440, "1 day", "day"),
+    (10_080, "7 days", "7 days"),
+    (43_200, "30 days", "30 days"),
+];
 
 /// The stretch that is shown.
 #[derive(Debug, Default, Deserialize)]
@@ -71,8 +75,8 @@ struct Shown {
 /// `GET /web/overview`.
 pub(crate) async fn show(page: Page, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     let wanted = wanted.minutes.parse::<u32>().unwrap_or(60);
-    let (minutes, stretch) =
-        STRETCHES.into_iter().find(|(minutes, _)| *minutes == wanted).unwrap_or((60, "1 hour"));
+    let found = STRETCHES.into_iter().find(|(minutes, ..)| *minutes == wanted);
+    let (minutes, _, stretch) = found.unwrap_or((60, "1 hour", "hour"));
     let query = OverviewQuery { minutes: Some(minutes) };
     let overview = page.me.client().overview(&query).await;
     let Overview { at, counts, present, activity } =
@@ -90,7 +94,7 @@ pub(crate) async fn show(page: Page, Query(wanted): Query<Wanted>) -> Result<Res
         },
         stretches: STRETCHES
             .into_iter()
-            .map(|(each, name)| Stretch {
+            .map(|(each, name, _)| Stretch {
                 name,
                 href: format!("/web/overview?minutes={each}"),
                 is_here: each == minutes,

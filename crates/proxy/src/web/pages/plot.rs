@@ -132,11 +132,8 @@ fn sum(counts: &RequestCounts) -> u64 {
 fn nice_top(most: u64) -> u64 {
     let mut top = 4_u64;
     while top < most {
-        let next = if top.to_string().starts_with('8') { top / 2 * 5 } else { top.saturating_mul(2) };
-        if next <= top {
-            return u64::MAX;
-        }
-        top = next;
+        let is_eight = top.to_string().starts_with('8');
+        top = if is_eight { (top / 2).saturating_mul(5) } else { top.saturating_mul(2) };
     }
     top
 }

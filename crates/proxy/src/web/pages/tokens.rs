@@ -9,7 +9,7 @@ use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::lists::{Listed, Pager};
 use super::{Frame, Here, Moment, go, quoted};
@@ -161,9 +161,11 @@ pub(crate) async fn create(page: Page, Filled(wanted): Filled<Wanted>) -> Result
 }
 
 /// The application that the new agent is to serve.
+#[derive(Serialize)]
 struct App {
     name: String,
     uri: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
 }
 
@@ -192,7 +194,7 @@ fn shown(page: &Page, reply: &TokenReply, app: &App, role: SystemRole) -> Respon
         is_app: role == SystemRole::App,
         command: command(token, &proxy, app),
         settings: settings(token, &proxy, (role == SystemRole::App).then_some(app)),
-        address: format!("{}.{}", app.name, page.web.public_addr.host()),
+        address: page.web.with_port(&format!("{}.{}", app.name, page.web.public_addr.host())),
     };
     super::page(StatusCode::OK, &template)
 }
@@ -213,32 +215,54 @@ fn command(token: &str, proxy: &str, app: &App) -> String {
     )
 }
 
+/// `teleport.yaml`, in the order in which people read it.
+#[derive(Serialize)]
+struct Settings<'a> {
+    version: &'static str,
+    teleport: Teleport<'a>,
+    auth_service: Service<'a>,
+    proxy_service: Service<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_service: Option<Service<'a>>,
+}
+
+#[derive(Serialize)]
+struct Teleport<'a> {
+    data_dir: &'static str,
+    join_params: Join<'a>,
+    proxy_server: &'a str,
+}
+
+#[derive(Serialize)]
+struct Join<'a> {
+    method: &'static str,
+    token_name: &'a str,
+}
+
+#[derive(Default, Serialize)]
+struct Service<'a> {
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_addr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    apps: Vec<&'a App>,
+}
+
 /// The file, written by the writer of all our YAML, so that whatever was typed stays one value.
 fn settings(token: &str, proxy: &str, app: Option<&App>) -> String {
-    let teleport = serde_json::json!({
-        "data_dir": "/var/lib/teleport",
-        "join_params": { "method": "token", "token_name": token },
-        "proxy_server": proxy,
-    });
-    let off = serde_json::json!({ "enabled": false });
-    let mut file = serde_json::json!({ "version": "v3", "teleport": teleport, "auth_service": off });
-    if let Some(parts) = file.as_object_mut() {
-        match app {
-            Some(app) => {
-                let mut one = serde_json::json!({ "name": app.name, "uri": app.uri });
-                if let Some(one) = one.as_object_mut().filter(|_| !app.labels.is_empty()) {
-                    one.insert("labels".to_owned(), serde_json::json!(app.labels));
-                }
-                parts.insert("proxy_service".to_owned(), off);
-                let service = serde_json::json!({ "enabled": true, "apps": [one] });
-                parts.insert("app_service".to_owned(), service);
-            }
-            None => {
-                let service = serde_json::json!({ "enabled": true, "public_addr": proxy });
-                parts.insert("proxy_service".to_owned(), service);
-            }
-        }
-    }
+    let off = Service::default;
+    let on = || Service { enabled: true, ..off() };
+    let join_params = Join { method: "token", token_name: token };
+    let file = Settings {
+        version: "v3",
+        teleport: Teleport { data_dir: "/var/lib/teleport", join_params, proxy_server: proxy },
+        auth_service: off(),
+        proxy_service: match app {
+            Some(_) => off(),
+            None => Service { public_addr: Some(proxy), ..on() },
+        },
+        app_service: app.map(|app| Service { apps: vec![app], ..on() }),
+    };
     api::yaml::write(&file).unwrap_or_default().trim().to_owned()
 }
 

@@ -1,0 +1,31 @@
+// A user whom an admin locks while signed in: cut within a second.
+// settings: name, password, secret. `signedIn` and `locked` are files: one that it makes, one that it waits for.
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { test } from './lib.mjs';
+
+await test(async (t) => {
+  const { signedIn, locked } = t.settings;
+  const page = await t.page();
+  await t.signIn(page, t.settings);
+  t.expect(/40[13]/);
+  writeFileSync(signedIn, '');
+  // What a redirect leads to does not matter here: only 200 is being let in.
+  const ask = () => page.evaluate(async () => {
+    const reply = await fetch('/web/account', { redirect: 'manual' });
+    return reply.type === 'opaqueredirect' ? 303 : reply.status;
+  });
+  let asked = 0;
+  while (!existsSync(locked)) {
+    const status = await ask();
+    if (status !== 200) assert.ok(existsSync(locked), `cut before the lock: ${status}`);
+    asked += 1;
+  }
+  const start = Date.now();
+  let status = 200;
+  while (status === 200) {
+    assert.ok(Date.now() - start < 5000, 'still in five seconds after the lock');
+    status = await ask();
+  }
+  return { asked, after: Date.now() - start, status };
+});
