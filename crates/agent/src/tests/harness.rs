@@ -12,6 +12,7 @@ use access::{
 use api::wire;
 use audit::Event;
 use aws::RoleArn;
+use aws::sigv4::Keys;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -43,10 +44,19 @@ use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
+use crate::upstream::Dialer;
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 pub(super) type Sender = SendRequest<Full<Bytes>>;
+/// The keys that AssumeRole gives for [`ROLE`].
+pub(super) fn role_keys() -> Keys {
+    Keys::new(aws::sigv4::Credentials {
+        access_key_id: "ASIATHEROLE".to_owned(),
+        secret_access_key: super::fake_aws::SECRET_KEY.into(),
+        session_token: None,
+    })
+}
 
 pub(super) struct Agent {
     pub(super) policy: Arc<LivePolicy>,
@@ -158,16 +168,22 @@ fn sdk(endpoints: Endpoints) -> SdkConfig {
         .build()
 }
 
+/// A way to AWS that stands at this URL.
+pub(super) fn upstream(dialer: Dialer, url: String) -> Upstream {
+    Upstream::by(dialer, &sdk(Endpoints { aws: url, dynamodb: None }))
+}
+
 /// What a test may want otherwise.
 pub(super) struct Setup {
     pub(super) dynamodb: Option<String>,
     pub(super) spool_limit: u64,
     pub(super) rules: Option<Policy>,
+    pub(super) upstream: Option<Upstream>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()) }
+        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()), upstream: None }
     }
 }
 
@@ -200,7 +216,9 @@ impl Agent {
                 host_id: host_id(),
             },
             sync: SyncWhen::BeforeAnswer,
-            upstream: Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk),
+            upstream: setup
+                .upstream
+                .unwrap_or_else(|| Upstream::new(Bundle::default().tls(clock()).unwrap(), &sdk)),
             assume: Assume::new(sdk, clock()),
         };
         let server = Server {
@@ -227,6 +245,15 @@ impl Agent {
         self.connect_as(credential).await.unwrap()
     }
 
+    /// The same, for bodies that stream.
+    pub(super) async fn connect_streaming<B>(&mut self) -> SendRequest<B>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + Unpin + 'static,
+    {
+        let credential = user_credential(&self.users, &claims());
+        self.connect_with_body(credential).await.unwrap()
+    }
+
     /// A connection with another certificate of this cluster's authorities.
     pub(super) async fn connect_with(&mut self, claims: &Claims) -> Result<Sender, String> {
         let credential = user_credential(&self.users, claims);
@@ -243,6 +270,17 @@ impl Agent {
         &mut self,
         credential: Arc<LiveCredential>,
     ) -> Result<Sender, String> {
+        self.connect_with_body(credential).await
+    }
+
+    async fn connect_with_body<B>(
+        &mut self,
+        credential: Arc<LiveCredential>,
+    ) -> Result<SendRequest<B>, String>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (near, far) = tokio::io::duplex(1 << 20);
         let server = Arc::clone(&self.server);
         self.connections.spawn(async move { server.serve(far).await });

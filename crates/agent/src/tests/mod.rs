@@ -5,4 +5,6 @@ mod fake_aws;
 mod harness;
 mod refused;
 mod road;
+mod signed_bodies;
 mod streams;
+mod tls_aws;
