@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 
 import botocore
 import botocore.session
+from botocore.client import ClientEndpointBridge
+from botocore.config import Config
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import BotoCoreError
 from botocore.regions import EndpointResolver
@@ -112,6 +114,8 @@ FAMILIES = [
     # Cells, found by DescribeEndpoints: https://docs.aws.amazon.com/timestream/latest/developerguide/Using-API.endpoint-discovery.html
     ("*.timestream.{R}.{S}", "timestream-query", ""),
     ("*.timestream.{R}.{S}", "timestream-write", ""),
+    # https://docs.aws.amazon.com/machine-learning/latest/APIReference/API_Predict.html
+    ("realtime.machinelearning.{R}.{S}", "machinelearning", ""),
     ("*.data.mediastore.{R}.{S}", "mediastore-data", ""),
     ("*.mediaconvert.{R}.{S}", "mediaconvert", ""),
     ("*.{R}.cloudsearch.{S}", "cloudsearchdomain", ""),
@@ -143,6 +147,9 @@ FAMILIES = [
 # Parameters without which some rule sets say nothing; the account becomes {A}.
 ACCOUNT = "123456789012"
 SAMPLES = {"KvsARN": f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/x"}
+
+# Operations that SDKs send in another way than their models say: botocore/handlers.py, change_get_to_post.
+ALSO_SENT = {"cloudsearchdomain": [("2013-01-01/search", "P", "Search", "")]}
 
 PROTOCOLS = {"json": "j", "query": "q", "ec2": "e", "rest-json": "r", "rest-xml": "x", "smithy-rpc-v2-cbor": "c"}
 METHODS = {"GET": "G", "POST": "P", "PUT": "U", "DELETE": "D", "HEAD": "H", "PATCH": "A"}
@@ -180,6 +187,18 @@ class Facts:
         schemes = meta.get("auth") or [meta["signatureVersion"]]
         return any("sigv4" in scheme or scheme in ("v4", "s3", "s3v4") for scheme in schemes)
 
+    def older_region(self, name, region, fips, dual):
+        """What botocore signs for where the rule set does not say: its older table has a word in it."""
+        meta = self.model(name).metadata
+        config = Config(use_fips_endpoint=fips, use_dualstack_endpoint=dual)
+        bridge = ClientEndpointBridge(
+            self.session.get_component("endpoint_resolver"), {}, config, None, meta.get("signingName"),
+            self.session.get_component("config_store"), meta.get("signatureVersion"))
+        try:
+            return bridge.resolve(meta["endpointPrefix"], region)["signing_region"]
+        except BotoCoreError:
+            return region
+
     def provider(self, name):
         return EndpointProvider(self.loader.load_service_model(name, "endpoint-rule-set-1"), self.partition_data)
 
@@ -211,7 +230,7 @@ class Answers:
     """What a service's rule set says for each region of each partition, in one variant of one group of operations."""
 
     def __init__(self, facts, service, provider, statics, fips, dual):
-        self.by_region = {}
+        self.by_region, self.older = {}, {}
         definitions = provider.ruleset.parameters
         builtins = {p.builtin: name for name, p in definitions.items() if p.builtin}
         needs_account = ("RequiresAccountId", True) in statics
@@ -236,6 +255,8 @@ class Answers:
                 # The account that the host prefix brings in anyway.
                 host = host.removeprefix(ACCOUNT + ".") if needs_account else host.replace(ACCOUNT, "{A}")
                 hosts[region] = (host, signed_as(endpoint, name, region))
+                if not endpoint.properties.get("authSchemes"):
+                    self.older[region] = facts.older_region(service, region, fips, dual)
         many = [p for p in facts.partitions if len(p.regions) > 1 and found[p]]
         is_global = {p: len({host for host, _ in found[p].values()}) == 1 for p in many}
         # A partition with one region does not tell a global host from a regional one; the others do.
@@ -320,8 +341,16 @@ def host_rows(facts, service, provider, model, hosts):
     groups, found = [], groups_of(model)
     for (statics, prefix), operations in found:
         for fips, dual in itertools.product((False, True), (False, True)):
-            answers = Answers(facts, service, provider, statics, fips, dual).by_region
+            asked = Answers(facts, service, provider, statics, fips, dual)
+            answers = asked.by_region
             for region, (template, name, sign, wide) in answers.items():
+                older = asked.older.get(region, region)
+                partition = facts.partition_of[region]
+                if older != region and older in partition.regions and facts.signs(service):
+                    # SDKs by the rule sets alone sign for the region, botocore for another: both are taken.
+                    spelled = "G" if older == partition.main else older
+                    extra = sign_text(name, default_name, spelled, wide, template)
+                    hosts.add(template, partition, service, extra)
                 # What the prefix is filled with is one label.
                 whole = re.sub(r"\{[a-z-]*account-id\}", "{A}", prefix)
                 whole = re.sub(r"\{[a-z][a-z-]+\}", "*", whole) + template
@@ -329,8 +358,18 @@ def host_rows(facts, service, provider, model, hosts):
                 for kept in {template, whole}:
                     hosts.add(kept, facts.partition_of[region], service, text)
             if not fips and not dual:
-                groups.append((prefix, rules(facts, default_name, answers), operations))
+                signed = {r: older_sign(facts, asked, r, answer) for r, answer in answers.items()}
+                groups.append((prefix, rules(facts, default_name, signed), operations))
     return groups
+
+
+def older_sign(facts, asked, region, answer):
+    """The answer with the region that botocore signs for, if it is in the partition."""
+    template, name, sign, wide = answer
+    partition, older = facts.partition_of[region], asked.older.get(region, region)
+    if older != region and older in partition.regions:
+        sign = "G" if older == partition.main else older
+    return template, name, sign, wide
 
 
 def rules(facts, default_name, answers):
@@ -510,8 +549,10 @@ def service_line(facts, model, service):
     return "S\t" + "\t".join(fields)
 
 
-def operation_lines(model, service, groups, keys):
+def operation_lines(facts, model, service, groups, keys):
     """REST operations with method and path; of others, those that need a word."""
+    target = model.metadata.get("targetPrefix")
+    shares = target and sum(facts.model(name).metadata.get("targetPrefix") == target for name in facts.names) > 1
     group_of = {name: index for index, (_, _, names) in enumerate(groups) for name in names}
     rest = model.metadata["protocol"] in ("rest-json", "rest-xml")
     rows = []
@@ -522,8 +563,9 @@ def operation_lines(model, service, groups, keys):
             path = re.sub(r"\{[^}]*\+\}", "+", http["requestUri"])
             path = re.sub(r"\{[^}]+\}", "*", path)
             rows.append((path.lstrip("/"), METHODS[http["method"]], operation, mark))
-        elif mark:
+        elif mark or shares:
             rows.append(("", "", operation, mark))
+    rows += ALSO_SENT.get(service, [])
     previous = []
     for path, method, operation, mark in sorted(rows):
         tail = f"\t{mark}" if mark else ""
@@ -553,7 +595,7 @@ def build():
         block = [service_line(facts, model, service)]
         block += [f"G\t{prefix}\t{said}" for prefix, said, _ in groups]
         if service != "s3":
-            block += operation_lines(model, service, groups, key_giving(model))
+            block += operation_lines(facts, model, service, groups, key_giving(model))
         blocks.append(block)
     for identifier, name, signing in OTHER_SERVICES:
         target = OTHER_TARGETS.get(identifier, "")

@@ -69,9 +69,14 @@ impl SendError {
 }
 
 impl Upstream {
-    /// A client with these TLS settings, and the operator's own endpoints as the AWS chain states them.
+    /// A client with these TLS settings, the operator's own endpoints as the AWS chain states them, and proxies as the
+    /// environment does.
     pub(crate) fn new(tls: Arc<ClientConfig>, sdk: &SdkConfig) -> Self {
-        let dialer = Dialer::new(&tls, Matcher::from_env());
+        Self::by(Dialer::new(&tls, Matcher::from_env()), sdk)
+    }
+
+    /// The same, with a dialer of the caller's.
+    pub(crate) fn by(dialer: Dialer, sdk: &SdkConfig) -> Self {
         Self { connections: Connections::new(dialer), redirects: Redirects::of(sdk) }
     }
 

@@ -105,7 +105,8 @@ pub(super) fn tell_apart(services: &[Service], request: &Parts) -> Option<Servic
     }
     if services.contains(&Service::S3) && services.contains(&Service::S3_CONTROL) {
         let versioned = path.segments().next() == Some(S3_CONTROL_VERSION);
-        let is_control = versioned && request.headers.contains_key("x-amz-account-id");
+        let named = ["x-amz-account-id", "x-amz-outpost-id"];
+        let is_control = versioned && named.iter().any(|name| request.headers.contains_key(*name));
         return Some(if is_control { Service::S3_CONTROL } else { Service::S3 });
     }
     let query = request.uri.query().unwrap_or_default();

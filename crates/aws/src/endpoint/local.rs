@@ -90,9 +90,15 @@ fn service(scope: &Scope, clues: &Clues<'_>) -> Result<Service, BadEndpoint> {
     }
     if let Some(target) = clues.target {
         services.retain(|service| service.owns_target(target));
-        let unknown =
-            || BadEndpoint::UnknownTarget { signing_name: signing_name(), target: shown(target) };
-        return services.first().copied().ok_or_else(unknown);
+        let unknown = || BadEndpoint::UnknownTarget {
+            signing_name: signing_name(),
+            target: shown(target),
+        };
+        // Two services of Timestream have one target.
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let has = |service: &&Service| Operation::by_name(service.row(), operation).is_some();
+        let told = services.iter().find(has).or(services.first());
+        return told.copied().ok_or_else(unknown);
     }
     let told = match (services.as_slice(), clues.request) {
         ([only], _) => Some(*only),

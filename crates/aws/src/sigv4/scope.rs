@@ -31,7 +31,7 @@ impl Scope {
         let [date, region, service, "aws4_request"] = parts.as_slice() else {
             return Err(BadScope);
         };
-        if !is_date(date) || !is_word(region) || !is_word(service) {
+        if !is_date(date) || !is_word(region) || !is_name(service) {
             return Err(BadScope);
         }
         Ok(Self::new(Algorithm::Hmac, [date, region, service]))
@@ -46,7 +46,7 @@ impl Scope {
         let [date, service, "aws4_request"] = parts.as_slice() else {
             return Err(BadScope);
         };
-        if !is_date(date) || !is_word(service) || !is_region_set(regions) {
+        if !is_date(date) || !is_name(service) || !is_region_set(regions) {
             return Err(BadScope);
         }
         Ok(Self::new(Algorithm::Ecdsa, [date, regions, service]))
@@ -100,7 +100,12 @@ fn is_date(text: &str) -> bool {
     text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Lower-case letters, digits and hyphens, at most 64: what every region and every signing name is made of.
+/// Letters, digits and hyphens, at most 64: what every signing name is made of (`IoTSecuredTunneling`, say).
+fn is_name(text: &str) -> bool {
+    is_word(&text.to_ascii_lowercase())
+}
+
+/// Lower-case letters, digits and hyphens, at most 64: what every region is made of.
 fn is_word(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)

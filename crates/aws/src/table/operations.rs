@@ -25,7 +25,10 @@ pub(crate) struct Operation {
 
 /// A path, split and decoded once, in the one spelling that is matched: no empty segments, no `.` and `..`.
 #[derive(Debug)]
-pub(crate) struct Path<'a>(Vec<Cow<'a, str>>);
+pub(crate) struct Path<'a> {
+    segments: Vec<Cow<'a, str>>,
+    ends_in_slash: bool,
+}
 
 impl<'a> Path<'a> {
     pub(crate) fn of(path: &'a str) -> Self {
@@ -37,12 +40,12 @@ impl<'a> Path<'a> {
                 segment => segments.push(segment),
             }
         }
-        Self(segments)
+        Self { segments, ends_in_slash: path.ends_with('/') }
     }
 
     /// The segments.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Cow::as_ref)
+        self.segments.iter().map(Cow::as_ref)
     }
 }
 
@@ -122,7 +125,7 @@ fn fits(pattern: &[&str], path: &Path<'_>, query: &str) -> Option<u32> {
     let (last, parameters) = last.split_once('?').unwrap_or((last, ""));
     let wanted = first.iter().copied().chain([last]).filter(|segment| !segment.is_empty());
     let wanted: Vec<&str> = wanted.collect();
-    let segments = &path.0;
+    let segments = &path.segments;
     let literal = match wanted.iter().position(|segment| *segment == "+") {
         None if wanted.len() == segments.len() => equal(&wanted, segments)?,
         None => return None,
@@ -146,7 +149,9 @@ fn fits(pattern: &[&str], path: &Path<'_>, query: &str) -> Option<u32> {
         told += 1;
     }
     let whole = u32::from(!wanted.contains(&"+"));
-    Some(told * 1000 + literal * 2 + whole)
+    // `/agents/x` and `/agents/x/` are operations of two services of Bedrock.
+    let same_end = u32::from(last.is_empty() == path.ends_in_slash);
+    Some(told * 1000 + literal * 4 + whole * 2 + same_end)
 }
 
 /// How many segments are literally equal, if all others are labels.
@@ -191,6 +196,8 @@ mod tests {
                 Some("GetFunction"),
             ),
             ("lambda", "GET", "/nothing/of/the/kind", None),
+            ("bedrock-agent", "POST", "/agents/a/", Some("PrepareAgent")),
+            ("bedrock-agent-runtime", "POST", "/agents/s", Some("InvokeInlineAgent")),
             ("lambda", "TRACE", "/2015-03-31/functions", None),
             ("route53", "GET", "/2013-04-01/hostedzone", Some("ListHostedZones")),
             ("route53", "GET", "/2013-04-01/hostedzone/Z1/rrset", Some("ListResourceRecordSets")),

@@ -268,24 +268,32 @@ fn cannot_run(program: &OsString, error: std::io::Error) -> Failure {
     failure
 }
 
-/// Waits for the child. Ctrl-C reaches it by itself, as it is in our process group;
-/// a termination is passed on.
+/// Waits for the child. What a terminal sends to all its processes (Ctrl-C, Ctrl-\\) reaches it by itself, as it is
+/// in our process group; what is sent to us alone is passed on.
 async fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
+    use rustix::process::Signal;
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut first = signal(SignalKind::user_defined1())?;
+    let mut second = signal(SignalKind::user_defined2())?;
     loop {
-        tokio::select! {
+        let passed_on = tokio::select! {
             status = child.wait() => return status,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {
-                if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok())
-                    && let Some(id) = rustix::process::Pid::from_raw(id)
-                {
-                    // It may have ended meanwhile; then `wait` says so.
-                    let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-                }
-            }
+            _ = interrupt.recv() => continue,
+            _ = quit.recv() => continue,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+            _ = first.recv() => Signal::USR1,
+            _ = second.recv() => Signal::USR2,
+        };
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok())
+            && let Some(id) = rustix::process::Pid::from_raw(id)
+        {
+            // It may have ended meanwhile; then `wait` says so.
+            let _ = rustix::process::kill_process(id, passed_on);
         }
     }
 }

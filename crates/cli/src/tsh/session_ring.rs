@@ -91,6 +91,8 @@ struct Pair {
     keys: Arc<Keys>,
     secret: aws::Secret<String>,
     meant: Meant,
+    /// Of a derived pair, which ends by itself; another ends with its session.
+    ends: Option<SystemTime>,
 }
 
 impl SessionRing {
@@ -118,6 +120,7 @@ impl SessionRing {
             keys: keys.verifier(),
             secret: keys.credentials().secret_access_key,
             meant: meant.clone(),
+            ends: None,
         };
         let mut state = self.state();
         state.own.insert(keys.access_key_id().to_owned(), pair);
@@ -183,6 +186,8 @@ impl KeyRing for SessionRing {
         let mut state = self.state();
         self.refresh(&mut state);
         let pair = state.own.get(access_key_id).or_else(|| state.from_book.get(access_key_id));
+        let now = (self.setup.context.now)();
+        let pair = pair.filter(|pair| pair.ends.is_none_or(|end| end > now));
         let Pair { keys, meant, .. } = pair?.clone();
         let running = match state.running.entry(meant) {
             Slot::Occupied(there) => there.into_mut(),
@@ -192,7 +197,7 @@ impl KeyRing for SessionRing {
             }
         };
         let (road, session) = (running.road.clone(), Arc::clone(&running.state));
-        state.last_use = (self.setup.context.now)();
+        state.last_use = now;
         Some(LocalKey { keys, road, session })
     }
 }
@@ -200,8 +205,9 @@ impl KeyRing for SessionRing {
 impl Pair {
     fn of(entry: Entry) -> Self {
         let secret = entry.credentials.secret_access_key.clone();
+        let ends = entry.is_derived().then_some(entry.expires);
         let keys = Arc::new(Keys::new(entry.credentials));
-        Self { keys, secret, meant: (entry.app, entry.aws_role) }
+        Self { keys, secret, meant: (entry.app, entry.aws_role), ends }
     }
 
     fn is_of(&self, entry: &Entry) -> bool {
@@ -210,6 +216,112 @@ impl Pair {
             ours.expose().as_bytes(),
             theirs.expose().as_bytes(),
         );
-        is_same.is_ok() && entry.is_for(&self.meant.0, self.meant.1.as_ref())
+        let same_end = self.ends == entry.is_derived().then_some(entry.expires);
+        is_same.is_ok() && same_end && entry.is_for(&self.meant.0, self.meant.1.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tsh::tests::{READER, Saved, now};
+
+    const WRITER: &str = "arn:aws:iam::123456789012:role/writer";
+
+    fn ring(saved: &Saved, scope: Scope) -> SessionRing {
+        let context = saved.context();
+        let login = context.login().unwrap();
+        let place = Place::of_login(&context, &login);
+        let local_ca = place.authority(now(), now()).unwrap();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        SessionRing::new(Setup { context, login, place, local_ca, tasks, stop }, scope)
+    }
+
+    fn pair(saved: &Saved, session: &SavedSession) -> ThrowawayKeys {
+        let context = saved.context();
+        let login = context.login().unwrap();
+        KeyBook::of(&context, &login).pair(session, now()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_pair_leads_to_its_own_session_and_a_later_one_is_known_at_once() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        let ring = ring(&saved, Scope::All);
+        assert!(ring.find("AKIAIOSFODNN7EXAMPLE").is_none());
+        let first = pair(&saved, &saved.sessions(&profile)[0]);
+        let found = ring.find(first.access_key_id()).unwrap();
+        assert_eq!(found.session.expires(), now() + Duration::from_secs(3_600));
+        saved.log_in_to_app(&profile, "aws", (Some(WRITER), 1_800));
+        let newest = saved.sessions(&profile).remove(0);
+        let second = pair(&saved, &newest);
+        let later = ring.find(second.access_key_id()).unwrap();
+        assert_eq!(later.session.expires(), now() + Duration::from_secs(1_800));
+        let again = ring.find(first.access_key_id()).unwrap();
+        assert!(Arc::ptr_eq(&again.session, &found.session), "one road a session");
+        assert!(Arc::ptr_eq(&again.keys, &found.keys), "with the keys derived before");
+        // Logged out of: not served any more.
+        let context = saved.context();
+        let login = context.login().unwrap();
+        KeyBook::of(&context, &login).forget(&newest.app, newest.aws_role()).unwrap();
+        assert!(ring.find(second.access_key_id()).is_none());
+        assert!(ring.find(first.access_key_id()).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_narrow_ring_knows_its_own_pairs_only() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        for (app, role) in [("aws", READER), ("aws", WRITER), ("prod", READER)] {
+            saved.log_in_to_app(&profile, app, (Some(role), 3_600));
+        }
+        let context = saved.context();
+        let login = context.login().unwrap();
+        let all = app_sessions::all_live(&context, &login).unwrap();
+        let pairs: Vec<ThrowawayKeys> = all.iter().map(|session| pair(&saved, session)).collect();
+        let app = AppName::parse("aws").unwrap();
+        let writer = RoleArn::parse(WRITER).unwrap();
+        for (scope, expected) in [
+            (Scope::All, vec![true, true, true]),
+            (Scope::App(app.clone()), vec![true, true, false]),
+            (Scope::Session(app, Some(writer)), vec![false, true, false]),
+        ] {
+            let ring = ring(&saved, scope.clone());
+            let known: Vec<bool> =
+                pairs.iter().map(|pair| ring.find(pair.access_key_id()).is_some()).collect();
+            assert_eq!(known, expected, "{scope:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_derived_pair_ends_by_itself() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        let context = saved.context();
+        let login = context.login().unwrap();
+        let session = saved.sessions(&profile).remove(0);
+        let derived = |id: &str, expires| Entry {
+            app: session.app.clone(),
+            aws_role: session.aws_role().cloned(),
+            credentials: aws::sigv4::Credentials {
+                access_key_id: id.to_owned(),
+                secret_access_key: "a-secret-of-ours".into(),
+                session_token: Some("a-token-of-ours".into()),
+            },
+            expires,
+            lent_until: None,
+        };
+        let book = KeyBook::of(&context, &login);
+        book.add(derived("ASIAENDED", now()), now()).unwrap();
+        book.add(derived("ASIALASTS", now() + Duration::from_secs(1)), now()).unwrap();
+        let ring = ring(&saved, Scope::All);
+        assert!(ring.find("ASIALASTS").is_some());
+        assert!(ring.find("ASIAENDED").is_none());
+        // The session's own pair is another.
+        assert!(!pair(&saved, &session).access_key_id().starts_with("ASIA"));
     }
 }

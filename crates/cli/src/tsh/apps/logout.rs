@@ -39,6 +39,10 @@ pub async fn run(args: &LogoutArgs, context: &Context, output: &mut Output) -> R
     if let (Some(name), true) = (args.app.as_deref(), chosen.is_empty()) {
         return Err(Failure::new(format!("not logged into app \"{name}\"")));
     }
+    if args.app.is_none() {
+        // Those too whose app has no session now.
+        aws_profile::forget(context, &login.profile, None)?;
+    }
     for app in &chosen {
         aws_profile::forget(context, &login.profile, Some((app, None)))?;
         Box::pin(app_session::end(context, &login, &client, app)).await?;
