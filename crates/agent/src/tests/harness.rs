@@ -198,7 +198,7 @@ fn sdk(endpoints: Endpoints, own_token: Option<String>) -> SdkConfig {
 
 /// A way to AWS that stands at this URL.
 pub(super) fn upstream(dialer: Dialer, url: String) -> Upstream {
-    Upstream::by(dialer, &sdk(Endpoints { aws: url, dynamodb: None }))
+    Upstream::by(dialer, &sdk(Endpoints { aws: url, dynamodb: None }, None))
 }
 
 /// What a test may want otherwise.
