@@ -1,4 +1,5 @@
-//! Bodies of requests: read whole where the road must read them, streamed otherwise; bounded and counted.
+//! Bodies on their way in and back: read whole where the road must read them, or where they are small; streamed
+//! otherwise.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,11 +15,14 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+pub(crate) use crate::outgoing::UpstreamBody;
+use crate::outgoing::{Coder, Gate, Outgoing};
 use crate::refusal::Refusal;
+use crate::upstream::Lease;
 
 /// The largest body that is read whole. DynamoDB's own bound is 16 MiB.
 pub(crate) const LIMIT: usize = 16 << 20;
@@ -36,9 +40,6 @@ enum Content {
     Whole(Bytes),
     Stream(Incoming),
 }
-
-/// What goes to AWS.
-pub(crate) type UpstreamBody = Either<Full<Bytes>, Counted>;
 
 impl RequestBody {
     /// Reads the body, if the call's facts or its hash cannot be had without.
@@ -67,11 +68,13 @@ impl RequestBody {
         Arc::clone(&self.bytes_in)
     }
 
-    /// The body on its way out.
-    pub(crate) fn into_upstream(self) -> UpstreamBody {
+    /// The body on its way out, in the form that AWS takes it in; from when `gate` opens, if there is one.
+    pub(crate) fn into_upstream(self, coder: Coder, gate: Option<Gate>) -> UpstreamBody {
         match self.content {
-            Content::Whole(bytes) => Either::Left(Full::new(bytes)),
-            Content::Stream(inner) => Either::Right(Counted { inner, bytes: self.bytes_in }),
+            Content::Whole(bytes) => UpstreamBody::Whole { bytes, gate },
+            Content::Stream(inner) => {
+                UpstreamBody::Stream(Box::new(Outgoing::new(inner, self.bytes_in, coder, gate)))
+            }
         }
     }
 }
@@ -101,17 +104,29 @@ async fn read(body: Incoming) -> Result<Bytes, Refusal> {
 /// AWS's answer: whole where it is small, so that head and body leave in one piece; streamed otherwise.
 pub(crate) enum AwsBody {
     Whole(Bytes),
-    Stream(Incoming),
+    Stream(Incoming, Option<Lease>),
 }
 
 impl AwsBody {
-    /// Reads the body, if it is small.
-    pub(crate) async fn take(head: &HeaderMap, body: Incoming) -> Result<Self, hyper::Error> {
+    /// Reads the body, if it is small. At its end the connection is given back.
+    pub(crate) async fn take(
+        head: &HeaderMap,
+        body: Incoming,
+        lease: Option<Lease>,
+    ) -> Result<Self, hyper::Error> {
         let length = head.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        match length {
-            Some(0..=SMALL) => Ok(Self::Whole(body.collect().await?.to_bytes())),
-            Some(_) | None => Ok(Self::Stream(body)),
+        if body.is_end_stream() || matches!(length, Some(0..=SMALL)) {
+            let bytes = body.collect().await?.to_bytes();
+            give_back(lease);
+            return Ok(Self::Whole(bytes));
         }
+        Ok(Self::Stream(body, lease))
+    }
+}
+
+fn give_back(lease: Option<Lease>) {
+    if let Some(lease) = lease {
+        lease.give_back();
     }
 }
 
@@ -126,21 +141,27 @@ impl Body for AwsBody {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(inner) => Pin::new(inner).poll_frame(cx),
+            Self::Stream(inner, lease) => {
+                let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
+                if frame.is_none() || inner.is_end_stream() {
+                    give_back(lease.take());
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Stream(inner) => inner.is_end_stream(),
+            Self::Stream(inner, _) => inner.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(inner) => inner.size_hint(),
+            Self::Stream(inner, _) => inner.size_hint(),
         }
     }
 }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use access::{AccessRequest, Grant, Identity, decide};
-use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
+use api::wire::HEADER_REQUEST_ID;
 use aws::Call;
 use aws::reply::ErrorReply;
-use aws::sigv4::{self, PayloadHash, declared_payload};
+use aws::sigv4;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -25,6 +25,7 @@ use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
 use crate::refusal::Refusal;
+use crate::told::{Form, Told};
 
 /// An answer's body: ours, or AWS's on its way through.
 pub(crate) type AnswerBody = Either<Full<Bytes>, RecordedBody>;
@@ -126,11 +127,15 @@ impl Road {
             self.recorder.durable(entry).await?;
         }
         let Allowed { call, grant, body } = allowed;
-        let payload = payload_of(&mut parts, &body)?;
+        let told = Told::take(&mut parts.headers);
+        let payload = told.payload(&parts, &body)?;
+        let form = Form::of(&mut parts, payload, told.body)?;
         let destination = self.upstream.destination(call.endpoint())?;
         let keys = self.assume.keys(&grant).await?;
         let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
-        Ok(self.upstream.send(entry, signed, body).await?)
+        let coder = form.coder(&signed, &keys, &self.clock);
+        let body = body.into_upstream(coder, None);
+        Ok(self.upstream.send(entry, signed, (told.http, body)).await?)
     }
 
     /// Records the refusal, and puts it into the service's words.
@@ -181,21 +186,4 @@ impl Road {
         }
         Ok(RecordedBody::wrap(entry, reply))
     }
-}
-
-/// The payload's hash: what the client signed, or what `tsh` has computed already, or our own.
-///
-/// A wrong one makes AWS refuse the request, and nothing else.
-fn payload_of(parts: &mut Parts, body: &RequestBody) -> Result<PayloadHash, Refusal> {
-    let told = parts.headers.remove(HEADER_PAYLOAD_SHA256);
-    if let Some(declared) = declared_payload(parts)? {
-        return Ok(declared);
-    }
-    if let Some(told) = told.as_ref().and_then(|value| value.to_str().ok()) {
-        let hash = PayloadHash::parse(told)?;
-        if hash.covers_body() {
-            return Ok(hash);
-        }
-    }
-    body.bytes().map(PayloadHash::of).ok_or(Refusal::NoPayloadHash)
 }

@@ -32,6 +32,7 @@ use tracing::info;
 use crate::app_use::Visitor;
 use crate::assume::{ALWAYS_ALLOWED, LONGEST, SHORTEST};
 use crate::call::Road;
+use crate::client;
 use crate::config::SyncWhen;
 use crate::forward;
 use crate::record::{Answer, OpenEntry, Visit};
@@ -124,7 +125,7 @@ struct Terms {
 impl Console {
     /// Beside the road to AWS, with its rules, record and roles.
     pub(crate) fn new(road: Arc<Road>, tls: &ClientConfig, sdk: &SdkConfig) -> Self {
-        Self { road, client: forward::client(tls), redirect: forward::redirect_of(sdk, "SIGNIN") }
+        Self { road, client: client::client(tls), redirect: forward::redirect_of(sdk, "SIGNIN") }
     }
 
     /// Answers one request.

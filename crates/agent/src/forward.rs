@@ -1,7 +1,6 @@
-//! Sends signed requests to AWS, over kept connections.
+//! Sends signed requests to AWS.
 //!
-//! Where a request goes was settled when it was signed. Nothing is sent twice: only a request of which no byte had left
-//! when a kept connection proved dead goes out again on another.
+//! Where a request goes was settled when it was signed. Nothing is sent twice.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -13,39 +12,39 @@ use aws::{Endpoint, Service};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 use http::{Request, Response};
-use http_body::Body;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioTimer;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::body::{AwsBody, RequestBody, UpstreamBody};
+use crate::body::{AwsBody, UpstreamBody};
 use crate::record::OpenEntry;
-use crate::server::Tracked;
+use crate::upstream::{Connections, DialError, Dialer, Failed, Http};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// AWS's own servers close idle connections after about 20 seconds and more.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-const MOST_IDLE: usize = 512;
 /// How long neither the request may move nor the answer begin.
 pub(crate) const SILENCE: Duration = Duration::from_secs(300);
 
 /// The way to AWS.
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, UpstreamBody>,
-    redirects: HashMap<Service, String>,
+    connections: Arc<Connections>,
+    redirects: Redirects,
+}
+
+/// Where the agent's own settings send calls instead.
+struct Redirects {
+    /// All services but those of `specific`.
+    general: Option<String>,
+    specific: HashMap<Service, String>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub(crate) enum SendError {
     #[error("could not connect to {host}")]
-    Connect { host: String, source: Box<dyn StdError + Send + Sync> },
+    Connect { host: String, source: DialError },
+    #[error("the call was not made, as its body did not come whole")]
+    Body { source: Box<dyn StdError + Send + Sync> },
     #[error("the connection to {host} broke before an answer came; the call may have been made")]
     Interrupted { host: String, source: Box<dyn StdError + Send + Sync> },
     #[error("{host} did not answer within {SILENCE:?}; the call may have been made")]
@@ -53,15 +52,16 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// Whether nothing of the request has left.
-    pub(crate) fn is_before_sending(&self) -> bool {
-        matches!(self, Self::Connect { .. })
+    /// Whether AWS has certainly not carried the call out.
+    pub(crate) fn was_not_made(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Body { .. })
     }
 
     /// A short, stable name.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "aws-unreachable",
+            Self::Body { .. } => "body-not-read",
             Self::Interrupted { .. } => "aws-interrupted",
             Self::Silent { .. } => "aws-silent",
         }
@@ -69,14 +69,21 @@ impl SendError {
 }
 
 impl Upstream {
-    /// A client with these TLS settings, and the operator's own endpoints as the AWS chain states them.
+    /// A client with these TLS settings, the operator's own endpoints as the AWS chain states them, and proxies as the
+    /// environment does.
     pub(crate) fn new(tls: Arc<ClientConfig>, sdk: &SdkConfig) -> Self {
-        Self { client: client(&tls), redirects: redirects(sdk) }
+        Self::by(Dialer::new(&tls, Matcher::from_env()), sdk)
+    }
+
+    /// The same, with a dialer of the caller's.
+    pub(crate) fn by(dialer: Dialer, sdk: &SdkConfig) -> Self {
+        Self { connections: Connections::new(dialer), redirects: Redirects::of(sdk) }
     }
 
     /// Where calls to an endpoint go: to AWS, or where the operator has redirected the service.
     pub(crate) fn destination(&self, endpoint: &Endpoint) -> Result<Destination, BadDestination> {
-        match self.redirects.get(&endpoint.service()) {
+        let Redirects { general, specific } = &self.redirects;
+        match specific.get(&endpoint.service()).or(general.as_ref()) {
             None => Ok(Destination::aws(endpoint.clone())),
             Some(url) => Destination::redirected(endpoint.clone(), url),
         }
@@ -87,12 +94,12 @@ impl Upstream {
         &self,
         entry: &OpenEntry,
         signed: Signed,
-        body: RequestBody,
+        (http, body): (Http, UpstreamBody),
     ) -> Result<Response<AwsBody>, SendError> {
         let host = signed.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let request = Request::from_parts(signed.into_parts(), body.into_upstream());
+        let request = Request::from_parts(signed.into_parts(), body);
         tokio::select! {
-            answer = self.exchange(&host, request) => answer,
+            answer = self.exchange(&host, http, request) => answer,
             () = silence(entry) => Err(SendError::Silent { host: host.clone() }),
         }
     }
@@ -100,41 +107,23 @@ impl Upstream {
     async fn exchange(
         &self,
         host: &str,
+        http: Http,
         request: Request<UpstreamBody>,
     ) -> Result<Response<AwsBody>, SendError> {
         let host = || host.to_owned();
-        let reply =
-            self.client.request(request).await.map_err(|error| match error.is_connect() {
-                true => SendError::Connect { host: host(), source: Box::new(error) },
-                false => SendError::Interrupted { host: host(), source: Box::new(error) },
-            })?;
+        let interrupted = |error: hyper::Error| match error.is_user() {
+            true => SendError::Body { source: Box::new(error) },
+            false => SendError::Interrupted { host: host(), source: Box::new(error) },
+        };
+        let sent = self.connections.send(http, request).await;
+        let (reply, lease) = sent.map_err(|failed| match failed {
+            Failed::Unsent(source) => SendError::Connect { host: host(), source },
+            Failed::Sent(error) => interrupted(error),
+        })?;
         let (head, body) = reply.into_parts();
-        let body = AwsBody::take(&head.headers, body)
-            .await
-            .map_err(|error| SendError::Interrupted { host: host(), source: Box::new(error) })?;
+        let body = AwsBody::take(&head.headers, body, lease).await.map_err(interrupted)?;
         Ok(Response::from_parts(head, body))
     }
-}
-
-/// A client that keeps connections, HTTP/1.1, with or without TLS as the address says.
-pub(crate) fn client<B>(tls: &ClientConfig) -> Client<HttpsConnector<HttpConnector>, B>
-where
-    B: Body<Data: Send> + Send,
-{
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    http.set_keepalive(Some(Duration::from_secs(60)));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
-    // Kept connections have no end of their own that a shutdown could wait for: they end with this client.
-    Client::builder(Tracked(TaskTracker::new()))
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MOST_IDLE)
-        .build(connector.wrap_connector(http))
 }
 
 /// Ends when the request has not moved for long.
@@ -150,32 +139,46 @@ pub(crate) async fn silence(entry: &OpenEntry) {
     }
 }
 
-/// `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL` and `endpoint_url` of the shared config, in the SDKs' own order.
-fn redirects(sdk: &SdkConfig) -> HashMap<Service, String> {
-    let redirect = |service: Service| Some((service, redirect(sdk, service)?));
-    let redirects: HashMap<_, _> = Service::all().filter_map(redirect).collect();
-    for (service, url) in &redirects {
-        info!(%service, %url, "calls are redirected by the agent's own settings");
+impl Redirects {
+    /// `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL` and `endpoint_url` of the shared config, in the SDKs' own order.
+    fn of(sdk: &SdkConfig) -> Self {
+        let general = sdk.endpoint_url().map(str::to_owned);
+        let specific: HashMap<_, _> = match sdk.get_origin("endpoint_url").is_client_config() {
+            true => HashMap::new(),
+            false => Service::all()
+                .filter_map(|service| Some((service, specific(sdk, service)?)))
+                .filter(|(_, url)| Some(url) != general.as_ref())
+                .collect(),
+        };
+        if let Some(url) = &general {
+            info!(%url, "calls are redirected by the agent's own settings");
+        }
+        for (service, url) in &specific {
+            info!(%service, %url, "calls are redirected by the agent's own settings");
+        }
+        Self { general, specific }
     }
-    redirects
 }
 
-fn redirect(sdk: &SdkConfig, service: Service) -> Option<String> {
-    redirect_of(sdk, service.endpoint_url_name())
-}
-
-/// Where the operator has redirected the service that the settings call by `name`.
+/// Where the operator has redirected the service that the settings call by `name`: by itself, or with all others.
 pub(crate) fn redirect_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     let general = || sdk.endpoint_url().map(str::to_owned);
     if sdk.get_origin("endpoint_url").is_client_config() {
         return general();
     }
+    specific_of(sdk, name).or_else(general)
+}
+
+fn specific(sdk: &SdkConfig, service: Service) -> Option<String> {
+    specific_of(sdk, service.endpoint_url_name())
+}
+
+fn specific_of(sdk: &SdkConfig, name: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
         .service_id(name)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
-        .ok();
-    let specific = key.and_then(|key| sdk.service_config()?.load_config(key));
-    specific.or_else(general)
+        .ok()?;
+    sdk.service_config()?.load_config(key)
 }

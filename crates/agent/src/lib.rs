@@ -19,10 +19,12 @@ mod body;
 mod bytes_between;
 mod call;
 mod chance;
+mod client;
 pub mod config;
 mod console;
 mod forward;
 mod heartbeat;
+mod outgoing;
 mod policy;
 mod record;
 mod refusal;
@@ -32,7 +34,9 @@ pub mod spool;
 mod tcp_app;
 #[cfg(test)]
 mod tests;
+mod told;
 mod tunnels;
+mod upstream;
 mod web_app;
 
 pub use config::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};

@@ -7,6 +7,7 @@ use access::{AppName, Denial};
 use api::error::Chain;
 use audit::events::Outcome;
 use aws::reply::{ErrorReply, Fault};
+use aws::sigv4::chunked::ChunkError;
 use aws::sigv4::{BadDestination, BadPayload, SignError};
 use aws::{BadCall, Service};
 use http::StatusCode;
@@ -31,6 +32,10 @@ pub(crate) enum Refusal {
     Unsigned,
     #[error("the request does not say the SHA-256 of its body")]
     NoPayloadHash,
+    #[error("the body comes in chunks that nobody has checked; tsh is older than this agent")]
+    UncheckedChunks,
+    #[error(transparent)]
+    Chunks(#[from] ChunkError),
     #[error("the request's body is larger than {LIMIT} bytes")]
     TooLarge,
     #[error("the request's body could not be read")]
@@ -74,6 +79,7 @@ impl Refusal {
             Self::BadCall(_) => "bad-call",
             Self::Unsigned => "not-signed-by-client",
             Self::Payload(_) | Self::NoPayloadHash => "bad-payload-hash",
+            Self::UncheckedChunks | Self::Chunks(_) => "bad-chunks",
             Self::TooLarge => "body-too-large",
             Self::Body(_) => "body-not-read",
             Self::NotReady => "agent-not-ready",
@@ -98,6 +104,8 @@ impl Refusal {
             | Self::Unsigned
             | Self::Payload(_)
             | Self::NoPayloadHash
+            | Self::UncheckedChunks
+            | Self::Chunks(_)
             | Self::TooLarge
             | Self::NoApp
             | Self::AppNotServed { .. }
@@ -111,7 +119,7 @@ impl Refusal {
             | Self::Assume(_)
             | Self::Destination(_)
             | Self::Sign(_) => Outcome::Failed,
-            Self::Send(error) if error.is_before_sending() => Outcome::Failed,
+            Self::Send(error) if error.was_not_made() => Outcome::Failed,
             Self::App(error) if error.is_before_sending() => Outcome::Failed,
             Self::SignIn(error) if error.is_before_sending() => Outcome::Failed,
             Self::Withheld(_) | Self::Send(_) | Self::SignIn(_) | Self::App(_) => Outcome::Unknown,
@@ -145,7 +153,11 @@ impl Refusal {
     fn fault(&self) -> Fault {
         match self {
             Self::BadCall(error) => error.fault(),
-            Self::Payload(_) | Self::NoPayloadHash | Self::Body(_) => Fault::Invalid,
+            Self::Payload(_) | Self::NoPayloadHash | Self::Body(_) | Self::UncheckedChunks => {
+                Fault::Invalid
+            }
+            Self::Chunks(error) => error.fault(),
+            Self::Send(SendError::Body { .. }) => Fault::Invalid,
             Self::Unsigned => Fault::MissingToken,
             Self::TooLarge => Fault::TooLarge,
             Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,

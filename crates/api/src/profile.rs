@@ -10,6 +10,8 @@
 //! keys/<proxy>/<user>-app/<cluster>/<app>-localca.pem   what AWS_CA_BUNDLE points to
 //! keys/<proxy>/<user>-app/<cluster>/<app>-localca.key   its key
 //! ```
+//! and what `sessions.rs` lists for several sessions at once.
+//!
 //! Every file is 0600 and written whole or not at all, every folder 0700.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,10 @@ use thiserror::Error;
 
 use crate::files::{self, FileError, Mode};
 use crate::yaml::{self, YamlProblem};
+
+mod sessions;
+
+pub use sessions::{LocalProxyFiles, Rank};
 
 /// What is wrong with a saved login.
 #[derive(Debug, Error)]
@@ -192,19 +198,15 @@ impl Home {
         self.credential_with(profile, &self.certificate_path(profile))
     }
 
-    /// The login's key with an app's certificate.
+    /// The login's key with the certificate in a file.
     ///
     /// # Errors
     /// When they are missing or damaged.
-    pub fn app_credential(
+    pub fn credential_with(
         &self,
         profile: &Profile,
-        app: &AppName,
+        path: &Path,
     ) -> Result<Credential, ProfileError> {
-        self.credential_with(profile, &self.app_files(profile, app).certificate)
-    }
-
-    fn credential_with(&self, profile: &Profile, path: &Path) -> Result<Credential, ProfileError> {
         let key = required(&self.key_path(profile))?;
         let certificate = required(path)?;
         Credential::from_pem(&certificate, &key)
@@ -232,11 +234,14 @@ impl Home {
         let Ok(entries) = std::fs::read_dir(self.apps_folder(profile)) else {
             return Ok(Vec::new());
         };
+        let beside = self.apps_with_roles(profile);
         let mut apps: Vec<AppName> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| AppName::parse(name.strip_suffix("-x509.pem")?).ok())
+            .chain(beside)
             .collect();
         apps.sort();
+        apps.dedup();
         Ok(apps)
     }
 
@@ -255,13 +260,14 @@ impl Home {
         Ok(files::write(&path, certificate.as_bytes(), Mode::Private)?)
     }
 
-    /// Removes an app's certificate and local authority.
+    /// Removes an app's certificates and local authority.
     ///
     /// # Errors
     /// When a file cannot be removed.
     pub fn remove_app(&self, profile: &Profile, app: &AppName) -> Result<(), ProfileError> {
         let files = self.app_files(profile, app);
         files::remove(&files.certificate)?;
+        files::remove_folder(&self.roles_folder(profile, app))?;
         files::remove(&files.local_ca)?;
         Ok(files::remove(&files.local_ca_key)?)
     }

@@ -28,9 +28,22 @@ pub const APP_SERVER_SUFFIX: &str = ".app.causeway.internal";
 /// Wildcard in the certificate of an agent.
 pub const APP_SERVER_WILDCARD: &str = "*.app.causeway.internal";
 
+/// What all headers between `tsh` and the agent start with. None of them is ever sent to AWS.
+pub const HEADER_PREFIX: &str = "x-causeway-";
 /// Header by which `tsh` tells the agent the SHA-256 (lower-case hex) of a
-/// body that it has read, so that it is hashed once. Never sent to AWS.
+/// body that it has read, so that it is hashed once; or `UNSIGNED-PAYLOAD`,
+/// where that is what the client signed without a header that says so.
 pub const HEADER_PAYLOAD_SHA256: &str = "x-causeway-payload-sha256";
+/// Header by which `tsh` tells the agent that the body came in signed chunks,
+/// whose signatures it checks, and travels as plain data: [`BODY_DECODED`].
+pub const HEADER_BODY: &str = "x-causeway-body";
+/// The value of [`HEADER_BODY`].
+pub const BODY_DECODED: &str = "decoded";
+/// Header by which `tsh` tells the agent that the client speaks HTTP/2, so
+/// that AWS is spoken to likewise where it can: [`HTTP_2`].
+pub const HEADER_HTTP: &str = "x-causeway-http";
+/// The value of [`HEADER_HTTP`].
+pub const HTTP_2: &str = "2";
 /// Header of a tunnel stream: `ip:port` of the client at the proxy, for the
 /// audit log only. Nothing may be decided by it.
 pub const HEADER_CLIENT_ADDR: &str = "x-causeway-client-addr";

@@ -9,8 +9,9 @@ use crate::endpoint::{BadEndpoint, Endpoint};
 use crate::query::{self, Pair};
 use crate::reply::Fault;
 use crate::s3;
-use crate::service::{Facts, Service};
+use crate::service::Service;
 use crate::sigv4::{Authorization, VerifyError, presigned};
+use crate::spoken::{self, Spoken, is_name};
 use crate::sts::{self, BadAction};
 
 /// A parsed request: where it goes and what it touches. Holds no item values and no secrets.
@@ -26,16 +27,46 @@ pub struct Call {
     path: String,
     query: String,
     signed: bool,
+    gives_keys: bool,
+}
+
+/// How the call's facts are read from a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Target and JSON body.
+    DynamoDb,
+    /// Parameter `Action`.
+    Query,
+    /// Method, path and query.
+    S3,
+    /// By the protocol that the request speaks.
+    Other,
+}
+
+impl Reading {
+    fn of(service: Service) -> Self {
+        match service {
+            Service::DYNAMODB | Service::DYNAMODB_STREAMS => Self::DynamoDb,
+            Service::STS | Service::IAM => Self::Query,
+            Service::S3 => Self::S3,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Call {
-    /// Whether [`Call::parse`] needs the body: for DynamoDB, STS and IAM it must be read first, for S3 it may stream.
+    /// Whether [`Call::parse`] needs the body: for DynamoDB and wherever the operation stands in a form (STS, IAM, EC2, …)
+    /// it must be read first, for all else it may stream.
     /// A request without an endpoint needs none: `parse` refuses it.
     pub fn needs_body(parts: &Parts) -> bool {
         let authorization = Authorization::of_request(parts).ok();
         let endpoint =
             Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope));
-        endpoint.is_ok_and(|endpoint| endpoint.service().row().facts != Facts::S3)
+        endpoint.is_ok_and(|endpoint| match Reading::of(endpoint.service()) {
+            Reading::S3 => false,
+            Reading::DynamoDb | Reading::Query => true,
+            Reading::Other => spoken::read(endpoint.service(), parts) == Ok(Spoken::Form),
+        })
     }
 
     /// Parses a request. `body` is the whole body, where [`Call::needs_body`] asks for it.
@@ -55,27 +86,60 @@ impl Call {
         let endpoint =
             Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope))?;
         let service = endpoint.service();
+        let signed = authorization.is_some();
+        let reading = Reading::of(service);
+        match reading {
+            Reading::S3 => return Ok(Self::s3(parts, endpoint, signed)),
+            Reading::Other => return Self::other(parts, endpoint, (signed, body)),
+            Reading::DynamoDb | Reading::Query => {}
+        }
         let rule = |rule| BadCall::Protocol { service: service.name(), rule };
         if parts.headers.contains_key("smithy-protocol") {
             return Err(rule("must not choose another protocol by the header smithy-protocol"));
-        }
-        let facts = service.row().facts;
-        if facts == Facts::S3 {
-            return Ok(Self::s3(parts, endpoint, authorization.is_some()));
         }
         let body = body.ok_or(BadCall::NoBody { service: service.name() })?;
         if parts.uri.path() != "/" {
             return Err(rule("must have the path `/`"));
         }
+        let call = Self { signed, method: parts.method.clone(), ..Self::describe(endpoint, "") };
+        let call = match reading {
+            Reading::DynamoDb => call.with_json(parts, body)?,
+            _ => call.with_form(parts, body)?,
+        };
+        Ok(call.with_keys())
+    }
+
+    /// A service whose requests are read no further than their operation.
+    fn other(
+        parts: &Parts,
+        endpoint: Endpoint,
+        (signed, body): (bool, Option<&[u8]>),
+    ) -> Result<Self, BadCall> {
+        let service = endpoint.service();
+        let rule = |rule| BadCall::Protocol { service: service.name(), rule };
         let call = Self {
-            signed: authorization.is_some(),
             method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            query: kept(parts, |pair| !presigned::is_authorization(pair)),
+            signed,
             ..Self::describe(endpoint, "")
         };
-        match facts {
-            Facts::DynamoDb => call.with_json(parts, body),
-            Facts::Query | Facts::S3 => call.with_form(parts, body),
+        match spoken::read(service, parts).map_err(rule)? {
+            Spoken::Named(operation) => Ok(Self { operation, ..call }.with_keys()),
+            Spoken::Rest(None) => Ok(call),
+            Spoken::Rest(Some(found)) => {
+                Ok(Self { operation: found.name.to_owned(), gives_keys: found.gives_keys, ..call })
+            }
+            Spoken::Form => {
+                let body = body.ok_or(BadCall::NoBody { service: service.name() })?;
+                Ok(call.with_form(parts, body)?.with_keys())
+            }
         }
+    }
+
+    fn with_keys(self) -> Self {
+        let gives_keys = sts::hands_out_keys(self.service(), &self.operation);
+        Self { gives_keys, ..self }
     }
 
     fn s3(parts: &Parts, endpoint: Endpoint, signed: bool) -> Self {
@@ -89,6 +153,7 @@ impl Call {
             signed,
             ..Self::describe(endpoint, object.operation)
         }
+        .with_keys()
     }
 
     /// `awsJson1_0`: POST, no query, the operation in `X-Amz-Target`, a JSON body.
@@ -110,7 +175,7 @@ impl Call {
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
         let operation =
             target.and_then(|target| target.split_once('.')).map(|(_, operation)| operation);
-        let operation = operation.filter(|name| is_operation(name));
+        let operation = operation.filter(|name| is_name(name));
         let operation = operation.ok_or_else(|| rule("must name its operation in X-Amz-Target"))?;
         let touched = dynamodb::read(body)?;
         Ok(Self {
@@ -145,6 +210,7 @@ impl Call {
     /// A call that comes from no request: for tests and for asking "what if".
     pub fn describe(endpoint: Endpoint, operation: &str) -> Self {
         Self {
+            gives_keys: sts::hands_out_keys(endpoint.service(), operation),
             endpoint,
             operation: operation.to_owned(),
             tables: Vec::new(),
@@ -203,7 +269,8 @@ impl Call {
         &self.path
     }
 
-    /// The query without signature, credential and token, and of STS and IAM only `Action` and `Version`; may be empty.
+    /// The query without signature, credential and token, and where it may be a form only `Action` and `Version`; may be
+    /// empty.
     pub fn query(&self) -> &str {
         &self.query
     }
@@ -215,7 +282,7 @@ impl Call {
 
     /// Whether the answer may hold credentials (`AssumeRole*`, `GetSessionToken`, `GetFederationToken`, …).
     pub fn hands_out_keys(&self) -> bool {
-        sts::hands_out_keys(self.service(), &self.operation)
+        self.gives_keys
     }
 }
 
@@ -234,10 +301,6 @@ fn is_content_type(parts: &Parts, fits: impl Fn(&str) -> bool) -> bool {
     };
     let media = text.split(';').next().unwrap_or_default();
     fits(&media.trim().to_ascii_lowercase())
-}
-
-fn is_operation(name: &str) -> bool {
-    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Why a request is no call.
@@ -438,7 +501,8 @@ mod tests {
                 vec![("host", STS), FORM],
                 "Action=GetCallerIdentity",
             ),
-            ("POST", "/", vec![("host", "lambda.us-east-1.amazonaws.com"), JSON], "{}"),
+            ("POST", "/", vec![("host", "ecs.us-east-1.amazonaws.com"), JSON], "{}"),
+            ("POST", "/", vec![("host", "nothing.us-east-1.amazonaws.com"), JSON], "{}"),
             ("POST", "/", vec![("host", "attacker.example.com://s3.amazonaws.com")], ""),
             (
                 "POST",

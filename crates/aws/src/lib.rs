@@ -36,7 +36,9 @@ pub mod secret;
 pub mod service;
 pub mod session_name;
 pub mod sigv4;
+mod spoken;
 pub mod sts;
+mod table;
 
 pub use arn::{AccountId, Arn, BadArn, RoleArn};
 pub use call::{BadCall, Call};

@@ -9,6 +9,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same, but for paths, whose slashes stay.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+/// The same, but for paths that are encoded already, as far as they are.
+const RESERVED_IN_ENCODED_PATH: &AsciiSet = &RESERVED_IN_PATH.remove(b'%');
 
 /// One pair: as it came, and decoded.
 pub(crate) struct Pair<'a> {
@@ -48,6 +50,11 @@ pub(crate) fn encode(bytes: &[u8]) -> Cow<'_, str> {
 /// AWS's UriEncode of a path, slashes kept.
 pub(crate) fn encode_path(path: &str) -> Cow<'_, str> {
     percent_encode(path.as_bytes(), RESERVED_IN_PATH).into()
+}
+
+/// AWS's UriEncode of what is not encoded yet: escapes and slashes stay.
+pub(crate) fn encode_rest_of_path(path: &str) -> Cow<'_, str> {
+    percent_encode(path.as_bytes(), RESERVED_IN_ENCODED_PATH).into()
 }
 
 /// Percent-decodes a path, with replacement characters where it is not UTF-8: for people.

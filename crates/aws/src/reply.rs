@@ -63,11 +63,12 @@ impl Fault {
     ];
 
     /// Status and code, as AWS answers in this protocol.
-    fn answer(self, protocol: Protocol) -> (u16, &'static str) {
+    fn answer(self, protocol: Protocol, service: Option<Service>) -> (u16, &'static str) {
         match protocol {
-            Protocol::AwsJson1_0 => self.json(),
-            Protocol::Query => self.query(),
-            Protocol::RestXml => self.s3(),
+            Protocol::AwsJson1_0 | Protocol::AwsJson1_1 | Protocol::Cbor => self.json(),
+            Protocol::RestJson => self.rest(),
+            Protocol::RestXml if is_s3(service) => self.s3(),
+            Protocol::Query | Protocol::Ec2Query | Protocol::RestXml => self.query(),
         }
     }
 
@@ -107,6 +108,19 @@ impl Fault {
         }
     }
 
+    /// As AWS JSON's codes, with HTTP's own statuses.
+    fn rest(self) -> (u16, &'static str) {
+        let status = match self {
+            Self::Throttled => 429,
+            Self::Invalid => 400,
+            Self::TooLarge => 413,
+            Self::Unavailable => 503,
+            Self::Internal => 500,
+            _ => 403,
+        };
+        (status, self.json().1)
+    }
+
     fn s3(self) -> (u16, &'static str) {
         match self {
             Self::AccessDenied | Self::MissingToken => (403, "AccessDenied"),
@@ -127,13 +141,16 @@ impl Fault {
     /// The Smithy namespace of the JSON code.
     fn namespace(self, service: Option<Service>) -> &'static str {
         match self {
-            Self::Throttled | Self::Internal => {
-                service.map_or("", |service| service.row().error_namespace)
-            }
+            Self::Throttled | Self::Internal => service.map_or("", Service::error_namespace),
             Self::Invalid => "com.amazon.coral.validate",
             _ => "com.amazon.coral.service",
         }
     }
+}
+
+/// S3 is the one service with its own kind of XML errors; who speaks XML and is unknown is taken for it.
+fn is_s3(service: Option<Service>) -> bool {
+    service.is_none_or(|service| service == Service::S3)
 }
 
 /// The service that a request is for, as far as can be told: for the shape of an error, never for a decision.
@@ -177,19 +194,19 @@ impl ErrorReply {
     /// The reply in the protocol that the request speaks, even where its service is not served here.
     pub fn to_request(parts: &Parts, fault: Fault, message: &str, request_id: &str) -> Self {
         let service = service_of(parts);
-        let protocol = service.map_or_else(|| spoken(parts), Service::protocol);
+        let protocol = spoken(parts, service);
         Self { protocol, ..Self::new(service, fault, message, request_id) }
     }
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.fault.answer(self.protocol).0)
+        StatusCode::from_u16(self.fault.answer(self.protocol, self.service).0)
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The error's code, as an SDK shows it.
     pub fn code(&self) -> &'static str {
-        self.fault.answer(self.protocol).1
+        self.fault.answer(self.protocol, self.service).1
     }
 
     /// The protocol that it is written in.
@@ -210,9 +227,15 @@ impl ErrorReply {
     /// Status, headers and body.
     pub fn into_response(self) -> Response<Bytes> {
         let (media, id_header, body) = match self.protocol {
-            Protocol::AwsJson1_0 => ("application/x-amz-json-1.0", "x-amzn-requestid", self.json()),
-            Protocol::Query => ("text/xml", "x-amzn-requestid", self.query()),
-            Protocol::RestXml => ("application/xml", "x-amz-request-id", self.rest_xml()),
+            Protocol::AwsJson1_0 => ("application/x-amz-json-1.0", ID, self.json().into_bytes()),
+            Protocol::AwsJson1_1 => ("application/x-amz-json-1.1", ID, self.json().into_bytes()),
+            Protocol::RestJson => ("application/json", ID, self.rest_json().into_bytes()),
+            Protocol::Cbor => ("application/cbor", ID, self.cbor()),
+            Protocol::RestXml if is_s3(self.service) => {
+                ("application/xml", "x-amz-request-id", self.s3().into_bytes())
+            }
+            Protocol::Ec2Query => ("text/xml", ID, self.ec2().into_bytes()),
+            Protocol::Query | Protocol::RestXml => ("text/xml", ID, self.query().into_bytes()),
         };
         let status = self.status();
         let mut response = Response::new(Bytes::from(body));
@@ -221,8 +244,14 @@ impl ErrorReply {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        if self.protocol == Protocol::AwsJson1_0 {
-            headers.insert(HeaderName::from_static("x-amz-crc32"), HeaderValue::from(sum));
+        let (name, value) = match self.protocol {
+            Protocol::AwsJson1_0 => ("x-amz-crc32", Some(HeaderValue::from(sum))),
+            Protocol::RestJson => ("x-amzn-errortype", Some(HeaderValue::from_static(self.code()))),
+            Protocol::Cbor => ("smithy-protocol", Some(HeaderValue::from_static("rpc-v2-cbor"))),
+            _ => ("", None),
+        };
+        if let Some(value) = value {
+            headers.insert(HeaderName::from_static(name), value);
         }
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             headers.insert(HeaderName::from_static(id_header), id);
@@ -238,7 +267,7 @@ impl ErrorReply {
     }
 
     fn query(&self) -> String {
-        let namespace = self.service.map_or("", |service| service.row().error_namespace);
+        let namespace = self.service.map_or("", Service::error_namespace);
         let whose = if self.status().is_server_error() { "Receiver" } else { "Sender" };
         format!(
             "<ErrorResponse xmlns=\"{namespace}\">\n  <Error>\n    <Type>{whose}</Type>\n    <Code>{}</Code>\n    \
@@ -249,7 +278,41 @@ impl ErrorReply {
         )
     }
 
-    fn rest_xml(&self) -> String {
+    /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-troubleshooting.html>
+    fn ec2(&self) -> String {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message>\
+             </Error></Errors><RequestID>{}</RequestID></Response>",
+            self.code(),
+            xml(&self.message),
+            xml(&self.request_id),
+        )
+    }
+
+    /// The code stands in a header (<https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html>).
+    fn rest_json(&self) -> String {
+        serde_json::json!({ "message": self.message }).to_string()
+    }
+
+    /// A map of two texts (<https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>, RFC 8949).
+    fn cbor(&self) -> Vec<u8> {
+        let mut out = vec![0xa2];
+        for text in ["__type", self.code(), "message", &self.message] {
+            let length = text.len();
+            match u8::try_from(length) {
+                Ok(short) if short < 24 => out.push(0x60 | short),
+                Ok(byte) => out.extend([0x78, byte]),
+                Err(_) => {
+                    out.push(0x7b);
+                    out.extend((length as u64).to_be_bytes());
+                }
+            }
+            out.extend(text.as_bytes());
+        }
+        out
+    }
+
+    fn s3(&self) -> String {
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
              <RequestId>{}</RequestId></Error>",
@@ -260,15 +323,26 @@ impl ErrorReply {
     }
 }
 
-/// The protocol of a request whose service is unknown.
-fn spoken(parts: &Parts) -> Protocol {
+const ID: &str = "x-amzn-requestid";
+
+/// The protocol that a request shows; else its service's own.
+fn spoken(parts: &Parts, service: Option<Service>) -> Protocol {
+    if parts.headers.contains_key("smithy-protocol") {
+        return Protocol::Cbor;
+    }
     let media =
         parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if media.starts_with("application/x-www-form-urlencoded") {
-        Protocol::Query
-    } else {
-        Protocol::AwsJson1_0
-    }
+    let is_json = parts.headers.contains_key("x-amz-target");
+    let is_form = media.starts_with("application/x-www-form-urlencoded");
+    let Some(service) = service else {
+        return if is_form { Protocol::Query } else { Protocol::AwsJson1_0 };
+    };
+    let fits = |protocol: &Protocol| match protocol {
+        Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => is_json,
+        Protocol::Query | Protocol::Ec2Query => is_form,
+        _ => false,
+    };
+    service.protocols().find(fits).unwrap_or(service.protocol())
 }
 
 /// Escapes text for XML 1.0; characters that it cannot hold become `?`.
@@ -378,11 +452,24 @@ mod tests {
                 "ec2.us-east-1.amazonaws.com",
                 &sigv4("ec2"),
                 "application/x-www-form-urlencoded; charset=utf-8",
+                Protocol::Ec2Query,
+            ),
+            (
+                "monitoring.us-east-1.amazonaws.com",
+                &sigv4("monitoring"),
+                "application/x-www-form-urlencoded; charset=utf-8",
                 Protocol::Query,
             ),
+            ("monitoring.us-east-1.amazonaws.com", &none, "", Protocol::AwsJson1_0),
             (
                 "lambda.us-east-1.amazonaws.com",
                 &sigv4("lambda"),
+                "application/json",
+                Protocol::RestJson,
+            ),
+            (
+                "nothing.us-east-1.amazonaws.com",
+                &sigv4("nothing"),
                 "application/json",
                 Protocol::AwsJson1_0,
             ),
@@ -398,6 +485,43 @@ mod tests {
                 "{host}"
             );
         }
+    }
+
+    #[test]
+    fn the_newer_protocols_have_their_own_shapes() {
+        let answer = |id: &str, headers: &[(&str, &str)]| {
+            let host = format!("{id}.us-east-1.amazonaws.com");
+            let mut request = Request::post("/").header("host", host);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let parts = request.body(()).unwrap().into_parts().0;
+            ErrorReply::to_request(&parts, Fault::AccessDenied, "no <way>", "id").into_response()
+        };
+        let lambda = answer("lambda", &[]);
+        assert_eq!(lambda.status(), 403);
+        assert_eq!(lambda.headers()["x-amzn-errortype"], "AccessDeniedException");
+        assert_eq!(&lambda.body()[..], br#"{"message":"no <way>"}"#);
+
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let ec2 = answer("ec2", &[form]);
+        let text = std::str::from_utf8(ec2.body()).unwrap();
+        let document = roxmltree::Document::parse(text).unwrap();
+        let message = document.descendants().find(|node| node.has_tag_name("Message")).unwrap();
+        assert_eq!(message.text(), Some("no <way>"));
+        assert_eq!(document.root_element().tag_name().name(), "Response");
+
+        let cbor = answer("monitoring", &[("smithy-protocol", "rpc-v2-cbor")]);
+        assert_eq!(cbor.headers()["smithy-protocol"], "rpc-v2-cbor");
+        assert_eq!(
+            &cbor.body()[..],
+            b"\xa2\x66__type\x75AccessDeniedException\x67message\x68no <way>"
+        );
+
+        let control = answer("123456789012.s3-control", &[]);
+        let text = std::str::from_utf8(control.body()).unwrap();
+        let document = roxmltree::Document::parse(text).unwrap();
+        assert_eq!(document.root_element().tag_name().name(), "ErrorResponse");
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! The table of services, as data: a new service is one row.
-//!
-//! Sources: each service's endpoint page in the AWS General Reference
-//! (<https://docs.aws.amazon.com/general/latest/gr/aws-service-information.html>) and the SDKs' endpoint rule sets.
+//! AWS's services: each is a row of the table that is generated from an SDK's own data.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::partition::Partition;
+use crate::table::{NOTHING, Row, table};
 
-/// A service that we serve. Cheap to copy; equal by its identifier.
-#[derive(Clone, Copy)]
-pub struct Service(&'static Row);
+/// A service of the table. Cheap to copy; equal by its identifier.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Service(u16);
+
+/// The package that the facts of the table come from, and its version.
+pub fn source_of_facts() -> (&'static str, &'static str) {
+    table().source()
+}
 
 /// The wire protocol of a service, in Smithy's words
 /// (<https://smithy.io/2.0/aws/protocols/index.html>).
@@ -20,196 +21,110 @@ pub struct Service(&'static Row);
 pub enum Protocol {
     /// JSON bodies, the operation in `X-Amz-Target`, `application/x-amz-json-1.0`.
     AwsJson1_0,
+    /// The same, with `application/x-amz-json-1.1`.
+    AwsJson1_1,
     /// The operation in a form parameter `Action`, XML replies.
     Query,
+    /// EC2's own kind of [`Protocol::Query`].
+    Ec2Query,
+    /// HTTP methods and paths, JSON bodies.
+    RestJson,
     /// HTTP methods and paths, XML bodies.
     RestXml,
+    /// CBOR bodies, service and operation in the path: `/service/S/operation/O`.
+    Cbor,
 }
 
-/// How the call's facts are read from a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Facts {
-    /// Target and JSON body.
-    DynamoDb,
-    /// Parameter `Action`.
-    Query,
-    /// Method, path and query.
-    S3,
+impl Protocol {
+    /// As in the table.
+    fn of_letter(letter: char) -> Option<Self> {
+        Some(match letter {
+            'j' => Self::AwsJson1_0,
+            'J' => Self::AwsJson1_1,
+            'q' => Self::Query,
+            'e' => Self::Ec2Query,
+            'r' => Self::RestJson,
+            'x' => Self::RestXml,
+            'c' => Self::Cbor,
+            _ => return None,
+        })
+    }
 }
-
-/// Global endpoint: a first label without a region behind it, and the partition where it stands.
-#[derive(Debug)]
-pub(crate) struct Global {
-    pub(crate) label: &'static str,
-    pub(crate) partition: Partition,
-    /// The region that requests to it are signed for.
-    pub(crate) region: &'static str,
-    /// It takes signatures for any region of the partition.
-    pub(crate) any_region: bool,
-}
-
-const fn global(label: &'static str, partition: Partition, region: &'static str) -> Global {
-    Global { label, partition, region, any_region: false }
-}
-
-/// One row of the table.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) id: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) signing_name: &'static str,
-    /// What stands before `.<region>.<suffix>`; the first is the one that we build.
-    pub(crate) prefixes: &'static [&'static str],
-    /// As `prefixes`, behind an account id and a dot.
-    pub(crate) account_prefixes: &'static [&'static str],
-    pub(crate) globals: &'static [Global],
-    /// `X-Amz-Target` starts with one of these.
-    pub(crate) targets: &'static [&'static str],
-    pub(crate) protocol: Protocol,
-    pub(crate) facts: Facts,
-    /// The suffix of `AWS_ENDPOINT_URL_<…>`.
-    pub(crate) endpoint_url_name: &'static str,
-    /// Of errors: the Smithy namespace in JSON, the XML namespace in Query replies.
-    pub(crate) error_namespace: &'static str,
-}
-
-static DYNAMODB: Row = Row {
-    id: "dynamodb",
-    name: "DynamoDB",
-    signing_name: "dynamodb",
-    prefixes: &["dynamodb", "dynamodb-fips", "search-dynamodb", "search-dynamodb-fips"],
-    account_prefixes: &["ddb", "search-ddb"],
-    globals: &[],
-    targets: &["DynamoDB_20120810."],
-    protocol: Protocol::AwsJson1_0,
-    facts: Facts::DynamoDb,
-    endpoint_url_name: "DYNAMODB",
-    error_namespace: "com.amazonaws.dynamodb.v20120810",
-};
-
-static DYNAMODB_STREAMS: Row = Row {
-    id: "dynamodbstreams",
-    name: "DynamoDB Streams",
-    signing_name: "dynamodb",
-    prefixes: &[
-        "streams.dynamodb",
-        "streams.dynamodb-fips",
-        "streams-dynamodb",
-        "streams-dynamodb-fips",
-    ],
-    account_prefixes: &["streams-ddb", "streams-ddb-fips"],
-    globals: &[],
-    targets: &["DynamoDBStreams_20120810."],
-    protocol: Protocol::AwsJson1_0,
-    facts: Facts::DynamoDb,
-    endpoint_url_name: "DYNAMODB_STREAMS",
-    error_namespace: "com.amazonaws.dynamodb.v20120810",
-};
-
-static STS: Row = Row {
-    id: "sts",
-    name: "STS",
-    signing_name: "sts",
-    prefixes: &["sts", "sts-fips"],
-    account_prefixes: &[],
-    globals: &[global("sts", Partition::Aws, "us-east-1")],
-    targets: &[],
-    protocol: Protocol::Query,
-    facts: Facts::Query,
-    endpoint_url_name: "STS",
-    error_namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-};
-
-/// Its hosts have a grammar of their own, in `endpoint.rs`; `prefixes` and `globals` hold what is regular.
-static S3: Row = Row {
-    id: "s3",
-    name: "S3",
-    signing_name: "s3",
-    prefixes: &["s3", "s3-fips"],
-    account_prefixes: &[],
-    globals: &[
-        Global { label: "s3", partition: Partition::Aws, region: "us-east-1", any_region: true },
-        global("s3-external-1", Partition::Aws, "us-east-1"),
-    ],
-    targets: &[],
-    protocol: Protocol::RestXml,
-    facts: Facts::S3,
-    endpoint_url_name: "S3",
-    error_namespace: "",
-};
-
-static IAM: Row = Row {
-    id: "iam",
-    name: "IAM",
-    signing_name: "iam",
-    prefixes: &[],
-    account_prefixes: &[],
-    globals: &[
-        global("iam", Partition::Aws, "us-east-1"),
-        global("iam-fips", Partition::Aws, "us-east-1"),
-        global("iam.us-gov", Partition::UsGov, "us-gov-west-1"),
-        global("iam.cn-north-1", Partition::China, "cn-north-1"),
-    ],
-    targets: &[],
-    protocol: Protocol::Query,
-    facts: Facts::Query,
-    endpoint_url_name: "IAM",
-    error_namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
-};
-
-static TABLE: [&Row; 5] = [&DYNAMODB, &DYNAMODB_STREAMS, &STS, &S3, &IAM];
 
 impl Service {
     /// Amazon DynamoDB.
-    pub const DYNAMODB: Self = Self(&DYNAMODB);
+    pub const DYNAMODB: Self = Self(0);
     /// Amazon DynamoDB Streams: its own hosts and targets, DynamoDB's signing name.
-    pub const DYNAMODB_STREAMS: Self = Self(&DYNAMODB_STREAMS);
+    pub const DYNAMODB_STREAMS: Self = Self(1);
     /// AWS Security Token Service.
-    pub const STS: Self = Self(&STS);
+    pub const STS: Self = Self(2);
     /// Amazon S3.
-    pub const S3: Self = Self(&S3);
+    pub const S3: Self = Self(3);
     /// AWS Identity and Access Management.
-    pub const IAM: Self = Self(&IAM);
+    pub const IAM: Self = Self(4);
+    /// Amazon S3 Control: S3's signing name, hosts of its own.
+    pub const S3_CONTROL: Self = Self(5);
+    /// AWS Sign-In, which hands out what others sign with.
+    pub const SIGN_IN: Self = Self(6);
 
     /// Every service of the table.
     pub fn all() -> impl Iterator<Item = Self> {
-        TABLE.iter().copied().map(Self)
+        (0_u16..).zip(table().services()).map(|(number, _)| Self(number))
     }
 
     /// The service with this identifier.
     pub fn from_id(id: &str) -> Option<Self> {
-        Self::all().find(|service| service.id() == id)
+        table().by_id(id).map(Self)
     }
 
-    /// Our identifier, as botocore names the service: `dynamodb`, `dynamodbstreams`, `sts`, `s3`, `iam`.
+    /// Our identifier, as botocore names the service: `dynamodb`, `dynamodbstreams`, `sts`, `s3`, `iam`, `lambda`, …
     pub fn id(self) -> &'static str {
-        self.0.id
+        self.row().id
     }
 
     /// The name for people: `DynamoDB Streams`.
     pub fn name(self) -> &'static str {
-        self.0.name
+        self.row().name
     }
 
-    /// The fourth part of a credential scope: `dynamodb` for DynamoDB and its Streams.
+    /// The fourth part of a credential scope, as the service's requests usually have it: `dynamodb` for DynamoDB and its
+    /// Streams. What a given host takes, [`Endpoint::signing_name`](crate::Endpoint::signing_name) says.
     pub fn signing_name(self) -> &'static str {
-        self.0.signing_name
+        self.row().signing_name
     }
 
-    /// The wire protocol, which is also the shape of errors.
+    /// The wire protocol that errors are written in where a request does not show another.
     pub fn protocol(self) -> Protocol {
-        self.0.protocol
+        let mut spoken = self.protocols();
+        let first = spoken.next().unwrap_or(Protocol::AwsJson1_0);
+        // Who speaks CBOR shows it in every request.
+        if first == Protocol::Cbor { spoken.next().unwrap_or(first) } else { first }
+    }
+
+    /// The wire protocols that it speaks, the SDKs' choice first.
+    pub fn protocols(self) -> impl Iterator<Item = Protocol> {
+        self.row().protocols.chars().filter_map(Protocol::of_letter)
     }
 
     /// What stands behind `AWS_ENDPOINT_URL_` in the environment: `DYNAMODB_STREAMS`
     /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
     pub fn endpoint_url_name(self) -> &'static str {
-        self.0.endpoint_url_name
+        self.row().endpoint_url_name
     }
 
     /// Whether this value of `X-Amz-Target` is for this service.
     pub fn owns_target(self, target: &str) -> bool {
-        self.0.targets.iter().any(|prefix| target.starts_with(prefix))
+        self.row().owns_target(target)
+    }
+
+    /// Whether its requests are signed with SigV4 at all.
+    pub fn takes_sigv4(self) -> bool {
+        self.row().takes_sigv4
+    }
+
+    /// The services that sign with this name.
+    pub fn signing_as(signing_name: &str) -> impl Iterator<Item = Self> {
+        table().by_signing_name(signing_name).map(Self)
     }
 
     /// The service that this signing name and `X-Amz-Target` name together.
@@ -217,25 +132,25 @@ impl Service {
     /// DynamoDB and its Streams share a signing name and are told apart by the target; a target that belongs to
     /// none of the services with this signing name gives none.
     pub fn from_scope(signing_name: &str, target: Option<&str>) -> Option<Self> {
-        let mut named = Self::all().filter(|service| service.signing_name() == signing_name);
+        let mut named = Self::signing_as(signing_name);
         match target {
             None => named.next(),
             Some(target) => named.find(|service| service.owns_target(target)),
         }
     }
 
+    /// Of errors: the Smithy namespace in JSON, the XML namespace in Query replies.
+    pub(crate) fn error_namespace(self) -> &'static str {
+        match self {
+            Self::DYNAMODB | Self::DYNAMODB_STREAMS => "com.amazonaws.dynamodb.v20120810",
+            _ => self.row().xml_namespace,
+        }
+    }
+
     pub(crate) fn row(self) -> &'static Row {
-        self.0
+        table().services().get(usize::from(self.0)).unwrap_or(&NOTHING)
     }
 }
-
-impl PartialEq for Service {
-    fn eq(&self, other: &Self) -> bool {
-        self.id() == other.id()
-    }
-}
-
-impl Eq for Service {}
 
 impl PartialOrd for Service {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
@@ -246,12 +161,6 @@ impl PartialOrd for Service {
 impl Ord for Service {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.id().cmp(other.id())
-    }
-}
-
-impl Hash for Service {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.id().hash(state);
     }
 }
 
@@ -277,14 +186,14 @@ impl<'de> Deserialize<'de> for Service {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let id = String::deserialize(deserializer)?;
         Self::from_id(&id).ok_or_else(|| {
-            serde::de::Error::custom(format_args!("`{id}` is not a service that we serve"))
+            serde::de::Error::custom(format_args!("`{id}` is not a service that we know"))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Service;
+    use super::{Protocol, Service};
 
     #[test]
     fn identifiers_and_endpoint_names_are_unique() {
@@ -293,29 +202,63 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         names.sort_unstable();
-        names.dedup();
-        assert_eq!((ids.len(), names.len()), (Service::all().count(), Service::all().count()));
+        let twice: Vec<_> =
+            names.windows(2).filter(|pair| pair[0] == pair[1]).map(|p| p[0]).collect();
+        // AWS gave two SDK clients one service id.
+        assert_eq!(twice, ["PINPOINT_SMS_VOICE"]);
+        assert_eq!(ids.len(), Service::all().count());
         assert!(Service::all().all(|service| Service::from_id(service.id()) == Some(service)));
+    }
+
+    #[test]
+    fn constants_stand_at_their_places_in_the_table() {
+        for (service, id, name, url) in [
+            (Service::DYNAMODB, "dynamodb", "DynamoDB", "DYNAMODB"),
+            (Service::DYNAMODB_STREAMS, "dynamodbstreams", "DynamoDB Streams", "DYNAMODB_STREAMS"),
+            (Service::STS, "sts", "STS", "STS"),
+            (Service::S3, "s3", "S3", "S3"),
+            (Service::IAM, "iam", "IAM", "IAM"),
+            (Service::S3_CONTROL, "s3control", "S3 Control", "S3_CONTROL"),
+            (Service::SIGN_IN, "signin", "Sign-In Service", "SIGNIN"),
+        ] {
+            assert_eq!((service.id(), service.endpoint_url_name()), (id, url));
+            assert_eq!(service.name().trim_start_matches("Amazon "), name);
+        }
+    }
+
+    #[test]
+    fn services_speak_their_protocols() {
+        for (id, protocol) in [
+            ("dynamodb", Protocol::AwsJson1_0),
+            ("sts", Protocol::Query),
+            ("s3", Protocol::RestXml),
+            ("ec2", Protocol::Ec2Query),
+            ("ecs", Protocol::AwsJson1_1),
+            ("lambda", Protocol::RestJson),
+        ] {
+            assert_eq!(Service::from_id(id).unwrap().protocol(), protocol, "{id}");
+        }
+        let spoken: Vec<_> = Service::from_id("cloudwatch").unwrap().protocols().collect();
+        assert_eq!(spoken, [Protocol::Cbor, Protocol::AwsJson1_0, Protocol::Query]);
     }
 
     #[test]
     fn dynamodb_and_its_streams_are_told_apart_by_the_target() {
         for (name, target, service) in [
-            ("dynamodb", Some("DynamoDB_20120810.GetItem"), Some(Service::DYNAMODB)),
-            (
-                "dynamodb",
-                Some("DynamoDBStreams_20120810.ListStreams"),
-                Some(Service::DYNAMODB_STREAMS),
-            ),
+            ("dynamodb", Some("DynamoDB_20120810.GetItem"), Some("dynamodb")),
+            ("dynamodb", Some("DynamoDBStreams_20120810.ListStreams"), Some("dynamodbstreams")),
             ("dynamodb", Some("AmazonDAXV3.ListTags"), None),
-            ("dynamodb", None, Some(Service::DYNAMODB)),
-            ("sts", None, Some(Service::STS)),
+            ("dynamodb", None, Some("dynamodb")),
+            ("sts", None, Some("sts")),
             ("sts", Some("AWSSecurityTokenServiceV20110615.AssumeRole"), None),
-            ("s3", None, Some(Service::S3)),
-            ("ec2", None, None),
+            ("s3", None, Some("s3")),
+            ("ec2", None, Some("ec2")),
+            ("s3-object-lambda", None, Some("s3")),
+            ("nothing", None, None),
             ("", None, None),
         ] {
-            assert_eq!(Service::from_scope(name, target), service, "{name} {target:?}");
+            let expected = service.and_then(Service::from_id);
+            assert_eq!(Service::from_scope(name, target), expected, "{name} {target:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::query::{self, Pair};
 use crate::service::Service;
+use crate::table::operations::Operation;
 
 /// Why a request's action is not known for certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -64,15 +65,17 @@ fn resembles_action(pair: &Pair<'_>) -> bool {
 /// Actions of STS whose answers hold no credentials. All others, unknown ones too, are taken to hand out keys.
 const STS_WITHOUT_KEYS: [&str; 3] =
     ["GetCallerIdentity", "GetAccessKeyInfo", "DecodeAuthorizationMessage"];
-const IAM_WITH_KEYS: [&str; 3] =
-    ["CreateAccessKey", "CreateServiceSpecificCredential", "ResetServiceSpecificCredential"];
+/// Beside those of the table, whose answers hold an access key id and its secret.
+const IAM_WITH_KEYS: [&str; 2] =
+    ["CreateServiceSpecificCredential", "ResetServiceSpecificCredential"];
 const S3_WITH_KEYS: [&str; 1] = ["CreateSession"];
 
 /// Whether an action's answer may hold credentials: AWS keys that would outlive the check of this request.
 ///
 /// STS: everything but the three known harmless actions, so `AssumeRole`, `AssumeRoleWithSAML`,
 /// `AssumeRoleWithWebIdentity`, `AssumeRoot`, `GetSessionToken`, `GetFederationToken` and whatever comes next.
-/// IAM: access keys and service-specific credentials. S3: `CreateSession`.
+/// IAM: access keys and service-specific credentials. S3: `CreateSession`. Of every other service, the operations whose
+/// answers hold an access key id and its secret, as the SDK's own models say (`lakeformation`, `codepipeline`, …).
 pub fn hands_out_keys(service: Service, action: &str) -> bool {
     if service == Service::STS {
         return !STS_WITHOUT_KEYS.contains(&action);
@@ -80,6 +83,7 @@ pub fn hands_out_keys(service: Service, action: &str) -> bool {
     let listed = |list: &[&str]| list.iter().any(|name| name.eq_ignore_ascii_case(action));
     (service == Service::IAM && listed(&IAM_WITH_KEYS))
         || (service == Service::S3 && listed(&S3_WITH_KEYS))
+        || Operation::by_name(service.row(), action).is_some_and(|found| found.gives_keys)
 }
 
 #[cfg(test)]

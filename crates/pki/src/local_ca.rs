@@ -29,6 +29,7 @@ pub struct LocalLeaves {
     ca: LocalCa,
     key: KeyPair,
     clock: Clock,
+    local_names: Vec<String>,
     cache: Mutex<Cache>,
 }
 
@@ -113,10 +114,22 @@ impl fmt::Debug for LocalCa {
 impl LocalLeaves {
     /// Prepares to show leaves of `ca`. All of them share one key, made here.
     pub fn new(ca: LocalCa, clock: Clock) -> Result<Arc<Self>, IssueError> {
+        Self::with_names(ca, clock, Vec::new())
+    }
+
+    /// The same for a server that is also reached by other names or addresses than this machine's own.
+    pub fn with_names(
+        ca: LocalCa,
+        clock: Clock,
+        names: Vec<String>,
+    ) -> Result<Arc<Self>, IssueError> {
+        server_names(&names)?;
+        let local_names = LOCAL_NAMES.map(str::to_owned).into_iter().chain(names).collect();
         Ok(Arc::new(Self {
             ca,
             key: KeyPair::generate()?,
             clock,
+            local_names,
             cache: Mutex::new(Cache::default()),
         }))
     }
@@ -131,11 +144,7 @@ impl LocalLeaves {
         if let Some(leaf) = cache.fresh(&host, now) {
             return Some(leaf);
         }
-        let names = if host.is_empty() {
-            LOCAL_NAMES.map(str::to_owned).to_vec()
-        } else {
-            vec![host.clone()]
-        };
+        let names = if host.is_empty() { self.local_names.clone() } else { vec![host.clone()] };
         let leaf = self.ca.leaf_with_key(&names, &self.key, now).ok()?;
         let end = self.ca.leaf_end(now);
         let is_last = end == self.ca.not_after;

@@ -234,10 +234,16 @@ fn name(pair: &WebPair) -> Result<Named, PairError> {
     Ok(Named { dns_names: pair.cert.facts()?.dns_names, certified: pair.certified()? })
 }
 
+/// The certificates of this machine's trusted authorities, DER; those that cannot be read are left out.
+#[must_use]
+pub fn system_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
 fn web_roots(extra: &[CertPem]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     // A system's bundle may hold a few certificates that this library refuses: the others count.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(system_roots());
     let extra: Vec<CertificateDer<'static>> = extra.iter().flat_map(CertPem::chain).collect();
     for root in extra {
         roots.add(root).map_err(TlsError::BadRoot)?;

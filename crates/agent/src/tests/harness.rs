@@ -12,6 +12,7 @@ use access::{
 use api::wire;
 use audit::Event;
 use aws::RoleArn;
+use aws::sigv4::Keys;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -50,6 +51,7 @@ use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
 use crate::tcp_app::TcpApps;
 use crate::web_app::{Clients, Tokens, WebApps};
+use crate::upstream::Dialer;
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
 /// alice's session with the web app `grafana`.
@@ -58,6 +60,14 @@ pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 pub(super) type Http1 = http1::SendRequest<Full<Bytes>>;
 pub(super) type Tls = TlsStream<DuplexStream>;
+/// The keys that AssumeRole gives for [`ROLE`].
+pub(super) fn role_keys() -> Keys {
+    Keys::new(aws::sigv4::Credentials {
+        access_key_id: "ASIATHEROLE".to_owned(),
+        secret_access_key: super::fake_aws::SECRET_KEY.into(),
+        session_token: None,
+    })
+}
 
 pub(super) struct Agent {
     pub(super) policy: Arc<LivePolicy>,
@@ -186,6 +196,11 @@ fn sdk(endpoints: Endpoints, own_token: Option<String>) -> SdkConfig {
         .build()
 }
 
+/// A way to AWS that stands at this URL.
+pub(super) fn upstream(dialer: Dialer, url: String) -> Upstream {
+    Upstream::by(dialer, &sdk(Endpoints { aws: url, dynamodb: None }, None))
+}
+
 /// What a test may want otherwise.
 pub(super) struct Setup {
     pub(super) dynamodb: Option<String>,
@@ -195,12 +210,20 @@ pub(super) struct Setup {
     pub(super) own_token: Option<String>,
     /// The app `grafana`.
     pub(super) app: App,
+    pub(super) upstream: Option<Upstream>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let app = web_app("http://127.0.0.1:1");
-        Self { dynamodb: None, spool_limit: 1 << 30, rules: Some(rules()), own_token: None, app }
+        Self {
+            dynamodb: None,
+            spool_limit: 1 << 30,
+            rules: Some(rules()),
+            own_token: None,
+            app,
+            upstream: None,
+        }
     }
 }
 
@@ -241,7 +264,9 @@ impl Agent {
             policy: Arc::clone(&policy),
             recorder: Arc::clone(&recorder),
             sync: SyncWhen::BeforeAnswer,
-            upstream: Upstream::new(Arc::clone(&towards_aws), &sdk),
+            upstream: setup
+                .upstream
+                .unwrap_or_else(|| Upstream::new(Arc::clone(&towards_aws), &sdk)),
             assume: Assume::new(sdk.clone(), clock()),
         });
         let app_use = AppUse { policy: Arc::clone(&policy), clock: clock() };
@@ -281,6 +306,15 @@ impl Agent {
         self.connect_as(credential).await.unwrap()
     }
 
+    /// The same, for bodies that stream.
+    pub(super) async fn connect_streaming<B>(&mut self) -> SendRequest<B>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + Unpin + 'static,
+    {
+        let credential = user_credential(&self.users, &claims());
+        self.connect_with_body(credential).await.unwrap()
+    }
+
     /// A connection with another certificate of this cluster's authorities.
     pub(super) async fn connect_with(&mut self, claims: &Claims) -> Result<Sender, String> {
         let credential = user_credential(&self.users, claims);
@@ -297,6 +331,17 @@ impl Agent {
         &mut self,
         credential: Arc<LiveCredential>,
     ) -> Result<Sender, String> {
+        self.connect_with_body(credential).await
+    }
+
+    async fn connect_with_body<B>(
+        &mut self,
+        credential: Arc<LiveCredential>,
+    ) -> Result<SendRequest<B>, String>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let tls = self.dial(credential, wire::ALPN_APP).await?;
         let tasks = Tracked(self.server.tasks.clone());
         let (mut sender, connection) = http2::Builder::new(tasks)

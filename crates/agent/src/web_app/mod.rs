@@ -37,6 +37,7 @@ use self::site::Site;
 pub(crate) use self::token::Tokens;
 use crate::app_use::{AppUse, Visitor};
 use crate::body::Counted;
+use crate::client;
 use crate::config::SyncWhen;
 use crate::forward::{self, SILENCE};
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
@@ -107,7 +108,7 @@ pub(crate) struct Clients {
 impl Clients {
     /// With the system's roots, and without any check for apps that say so.
     pub(crate) fn new(verified: &ClientConfig, unverified: &ClientConfig) -> Self {
-        Self { verified: forward::client(verified), unverified: forward::client(unverified) }
+        Self { verified: client::client(verified), unverified: client::client(unverified) }
     }
 
     fn of(&self, site: &Site) -> &HttpClient {

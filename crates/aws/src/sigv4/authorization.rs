@@ -5,7 +5,7 @@ use std::fmt;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::canonical::ALGORITHM;
+use super::algorithm::Algorithm;
 use super::presigned::{self, Presigned};
 use super::scope::Scope;
 use super::verify::VerifyError;
@@ -25,17 +25,24 @@ pub struct Authorization {
 
 impl Authorization {
     /// Parses the value of an `Authorization` header, strictly: `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…,
-    /// Signature=…`, each once, the signed headers in lower case and sorted, `host` among them.
+    /// Signature=…`, each once, the signed headers in lower case and sorted, `host` among them. SigV4A's header, which
+    /// starts with `AWS4-ECDSA-P256-SHA256`, needs `X-Amz-Region-Set` beside it: see [`Authorization::of_request`].
     ///
     /// # Errors
     /// [`VerifyError::Incomplete`] says which part is missing or malformed.
     pub fn parse(header: &str) -> Result<Self, VerifyError> {
+        Self::parse_with(header, None)
+    }
+
+    fn parse_with(header: &str, regions: Option<&str>) -> Result<Self, VerifyError> {
         if header.len() > LONGEST {
             return Err(VerifyError::Incomplete("the Authorization header is longer than 8 KiB"));
         }
-        let fields = header.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(' '));
-        let fields =
-            fields.ok_or(VerifyError::Incomplete("it does not start with `AWS4-HMAC-SHA256 `"))?;
+        let known = |(name, fields)| Some((Algorithm::of_name(name)?, fields));
+        let (algorithm, fields) =
+            header.split_once(' ').and_then(known).ok_or(VerifyError::Incomplete(
+                "it starts neither with `AWS4-HMAC-SHA256 ` nor with `AWS4-ECDSA-P256-SHA256 `",
+            ))?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
         for field in fields.split(',') {
             let (name, value) = field
@@ -58,7 +65,7 @@ impl Authorization {
         }
         match (credential, signed_headers, signature) {
             (Some(credential), Some(headers), Some(signature)) => {
-                Self::check(credential, headers, signature)
+                Self::check(algorithm, (credential, regions), headers, signature)
             }
             _ => Err(VerifyError::Incomplete("Credential, SignedHeaders or Signature is missing")),
         }
@@ -77,35 +84,53 @@ impl Authorization {
             (Some(header), None, None) => {
                 let text =
                     header.to_str().map_err(|_| VerifyError::Incomplete("it is not plain text"))?;
-                Self::parse(text)
+                Self::parse_with(text, regions(parts)?)
             }
             (None, _, Some(query)) => {
                 let found = Presigned::parse(query)?;
-                let checked =
-                    Self::check(&found.credential, &found.signed_headers, &found.signature)?;
+                let credential = (found.credential.as_str(), found.regions.as_deref());
+                let checked = Self::check(
+                    found.algorithm,
+                    credential,
+                    &found.signed_headers,
+                    &found.signature,
+                )?;
                 Ok(Self { presigned: true, ..checked })
             }
             _ => Err(VerifyError::Incomplete("there is more than one")),
         }
     }
 
-    fn check(credential: &str, signed_headers: &str, signature: &str) -> Result<Self, VerifyError> {
-        let malformed = VerifyError::Incomplete(
-            "Credential is not `<access key id>/<date>/<region>/<service>/aws4_request`",
-        );
+    fn check(
+        algorithm: Algorithm,
+        (credential, regions): (&str, Option<&str>),
+        signed_headers: &str,
+        signature: &str,
+    ) -> Result<Self, VerifyError> {
+        let malformed = VerifyError::Incomplete(match algorithm {
+            Algorithm::Hmac => {
+                "Credential is not `<access key id>/<date>/<region>/<service>/aws4_request`"
+            }
+            Algorithm::Ecdsa => {
+                "Credential is not `<access key id>/<date>/<service>/aws4_request`, or X-Amz-Region-Set is no list of regions"
+            }
+        });
         let Some((access_key_id, scope)) = credential.split_once('/') else {
             return Err(malformed);
         };
+        let scope = match algorithm {
+            Algorithm::Hmac => Scope::parse(scope),
+            Algorithm::Ecdsa => Scope::parse_regionless(scope, regions.unwrap_or_default()),
+        };
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let named = (1..=128).contains(&access_key_id.len()) && access_key_id.bytes().all(allowed);
-        let (true, Ok(scope)) = (named, Scope::parse(scope)) else {
+        let (true, Ok(scope)) = (named, scope) else {
             return Err(malformed);
         };
         check_names(signed_headers)?;
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if signature.len() != 64 || !signature.bytes().all(is_hex) {
+        if !algorithm.is_signature(signature) {
             return Err(VerifyError::Incomplete(
-                "Signature is not 64 characters of lower-case hex",
+                "Signature is not lower-case hex of the right length",
             ));
         }
         Ok(Self {
@@ -115,6 +140,11 @@ impl Authorization {
             signature: signature.to_owned(),
             presigned: false,
         })
+    }
+
+    /// The algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.scope.algorithm()
     }
 
     /// The access key id.
@@ -143,6 +173,16 @@ impl Authorization {
 
     pub(crate) fn signature(&self) -> &str {
         &self.signature
+    }
+}
+
+/// `X-Amz-Region-Set`, which may be there once.
+fn regions(parts: &Parts) -> Result<Option<&str>, VerifyError> {
+    let mut values = parts.headers.get_all("x-amz-region-set").iter();
+    match (values.next().map(|value| value.to_str()), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(text)), None) => Ok(Some(text)),
+        _ => Err(VerifyError::Incomplete("X-Amz-Region-Set is there twice, or is not plain text")),
     }
 }
 
@@ -205,6 +245,7 @@ mod tests {
     fn malformed_headers_are_refused() {
         for (from, to) in [
             ("AWS4-HMAC-SHA256 ", "AWS4-ECDSA-P256-SHA256 "),
+            ("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA512 "),
             ("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256"),
             ("AWS4-HMAC-SHA256 ", "Basic "),
             ("Credential=", "Credentials="),

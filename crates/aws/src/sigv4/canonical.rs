@@ -7,17 +7,15 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::payload::{PayloadHash, hex64, sha256};
+use super::payload::{PayloadHash, hex64, is_s3, sha256};
+use super::scope::Scope;
 use crate::calendar::Stamp;
 use crate::query;
-
-/// The only algorithm.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// How a service treats paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PathStyle {
-    /// S3: the path byte for byte.
+    /// S3: the path segment by segment as it is, with what no client should have left unencoded encoded.
     AsIs,
     /// Everything else: dot segments and double slashes removed, then encoded once more.
     Normalized,
@@ -26,7 +24,7 @@ pub(crate) enum PathStyle {
 impl PathStyle {
     /// The style of the service with this signing name.
     pub(crate) fn of(signing_name: &str) -> Self {
-        if signing_name == "s3" { Self::AsIs } else { Self::Normalized }
+        if is_s3(signing_name) { Self::AsIs } else { Self::Normalized }
     }
 }
 
@@ -64,11 +62,12 @@ impl Canonical<'_> {
     }
 
     /// The string to sign: algorithm, time, scope and the hash of the canonical request.
-    pub(crate) fn string_to_sign(&self, stamp: &Stamp, scope: &dyn std::fmt::Display) -> String {
+    pub(crate) fn string_to_sign(&self, stamp: &Stamp, scope: &Scope) -> String {
         let hash = hex64(&sha256(&self.request()));
         // Hex is ASCII, so the default is never used.
         let hash = std::str::from_utf8(&hash).unwrap_or_default();
-        format!("{ALGORITHM}\n{}\n{scope}\n{hash}", stamp.as_str())
+        let algorithm = scope.algorithm().name();
+        format!("{algorithm}\n{}\n{scope}\n{hash}", stamp.as_str())
     }
 
     fn write_header(&self, name: &str, out: &mut Vec<u8>) {
@@ -111,7 +110,7 @@ fn write_value(value: &[u8], out: &mut Vec<u8>) {
 fn canonical_path(path: &str, style: PathStyle) -> Cow<'_, str> {
     match style {
         _ if path.is_empty() || path == "/" => Cow::Borrowed("/"),
-        PathStyle::AsIs => Cow::Borrowed(path),
+        PathStyle::AsIs => query::encode_rest_of_path(path),
         PathStyle::Normalized if !path.contains("/.") && !path.contains("//") => {
             query::encode_path(path)
         }
@@ -184,7 +183,12 @@ mod tests {
             ("/a=b:c", "/a%3Db%3Ac"),
         ] {
             assert_eq!(canonical_path(path, PathStyle::Normalized), normalized, "{path}");
-            let as_is = if path.is_empty() { "/" } else { path };
+        }
+        for (path, as_is) in [
+            ("", "/"),
+            ("//a//../b/%2F%2f/%25", "//a//../b/%2F%2f/%25"),
+            ("/a+b=(c)", "/a%2Bb%3D%28c%29"),
+        ] {
             assert_eq!(canonical_path(path, PathStyle::AsIs), as_is, "{path}");
         }
     }

@@ -1,13 +1,17 @@
 //! Credentials, and the signing keys derived from them.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
+use super::algorithm::Algorithm;
 use super::payload::hex64;
+use super::scope::Scope;
+use super::sigv4a::EcdsaKeys;
 use crate::secret::Secret;
 
 /// How many derived keys are kept: a client uses one or two services in one or two regions on one day.
@@ -31,7 +35,12 @@ pub struct Keys {
     credentials: Credentials,
     token: Option<Result<HeaderValue, BadToken>>,
     derived: RwLock<Vec<Arc<Derived>>>,
+    asymmetric: OnceLock<Option<EcdsaKeys>>,
 }
+
+/// The key for SigV4A cannot be derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoKey;
 
 /// The session token holds a character that no header takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +61,7 @@ impl Keys {
             value.set_sensitive(true);
             Ok(value)
         });
-        Self { credentials, token, derived: RwLock::default() }
+        Self { credentials, token, derived: RwLock::default(), asymmetric: OnceLock::new() }
     }
 
     /// The access key id.
@@ -65,7 +74,39 @@ impl Keys {
         self.token.clone().transpose()
     }
 
-    /// The signature of a string to sign: 64 characters of lower-case hex.
+    /// The signature of a string to sign, in lower-case hex.
+    pub(crate) fn sign(&self, scope: &Scope, string_to_sign: &str) -> Result<String, NoKey> {
+        match scope.algorithm() {
+            Algorithm::Hmac => {
+                let signature = self.signature(of(scope), string_to_sign);
+                Ok(String::from_utf8_lossy(&signature).into_owned())
+            }
+            Algorithm::Ecdsa => {
+                self.asymmetric().and_then(|keys| keys.sign(string_to_sign.as_bytes())).ok_or(NoKey)
+            }
+        }
+    }
+
+    /// Whether a signature was made with these keys; in constant time.
+    pub(crate) fn verifies(&self, scope: &Scope, string_to_sign: &str, signature: &str) -> bool {
+        match scope.algorithm() {
+            Algorithm::Hmac => {
+                let expected = self.signature(of(scope), string_to_sign);
+                verify_slices_are_equal(signature.as_bytes(), &expected).is_ok()
+            }
+            Algorithm::Ecdsa => self
+                .asymmetric()
+                .is_some_and(|keys| keys.verifies(string_to_sign.as_bytes(), signature)),
+        }
+    }
+
+    fn asymmetric(&self) -> Option<&EcdsaKeys> {
+        let Credentials { access_key_id, secret_access_key, .. } = &self.credentials;
+        let derive = || EcdsaKeys::derive(access_key_id, secret_access_key.expose());
+        self.asymmetric.get_or_init(derive).as_ref()
+    }
+
+    /// The HMAC signature of a string to sign: 64 characters of lower-case hex.
     pub(crate) fn signature(&self, scope: [&str; 3], string_to_sign: &str) -> [u8; 64] {
         let derived = self.derived(scope);
         let tag = hmac::sign(&derived.key, string_to_sign.as_bytes());
@@ -87,6 +128,10 @@ impl Keys {
         known.push(Arc::clone(&fresh));
         fresh
     }
+}
+
+fn of(scope: &Scope) -> [&str; 3] {
+    [scope.date(), scope.region(), scope.service()]
 }
 
 impl Derived {

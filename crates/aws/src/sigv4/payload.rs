@@ -4,12 +4,23 @@ use aws_lc_rs::digest;
 use http::request::Parts;
 use thiserror::Error;
 
-use super::scope::Scope;
+use super::algorithm::Algorithm;
 use crate::query;
 
 pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+const EVENTS: &str = "STREAMING-AWS4-HMAC-SHA256-EVENTS";
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+
+/// Whether headers follow a streamed body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trailer {
+    /// Nothing follows.
+    Absent,
+    /// Headers, named in `X-Amz-Trailer`, follow.
+    Present,
+}
 
 /// The last line of a canonical request.
 ///
@@ -18,11 +29,34 @@ const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 pub enum PayloadHash {
     /// SHA-256 of the whole body.
     Sha256([u8; 32]),
-    /// `UNSIGNED-PAYLOAD`: S3 only, the body is covered by TLS alone.
+    /// `UNSIGNED-PAYLOAD`: the body is covered by TLS alone. S3 takes it, and a few operations elsewhere.
     Unsigned,
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: S3 only, aws-chunked body with a checksum behind it.
     StreamingUnsignedTrailer,
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` and its kin: aws-chunked body, each chunk signed.
+    SignedChunks(Algorithm, Trailer),
+    /// `STREAMING-AWS4-HMAC-SHA256-EVENTS`: an event stream, each message signed.
+    Events,
 }
+
+const SIGNED_CHUNKS: [(&str, PayloadHash); 4] = [
+    (
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+        PayloadHash::SignedChunks(Algorithm::Hmac, Trailer::Absent),
+    ),
+    (
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+        PayloadHash::SignedChunks(Algorithm::Hmac, Trailer::Present),
+    ),
+    (
+        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+        PayloadHash::SignedChunks(Algorithm::Ecdsa, Trailer::Absent),
+    ),
+    (
+        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+        PayloadHash::SignedChunks(Algorithm::Ecdsa, Trailer::Present),
+    ),
+];
 
 impl PayloadHash {
     /// Hashes a body.
@@ -38,10 +72,14 @@ impl PayloadHash {
         match text {
             UNSIGNED => return Ok(Self::Unsigned),
             STREAMING_UNSIGNED_TRAILER => return Ok(Self::StreamingUnsignedTrailer),
+            EVENTS => return Ok(Self::Events),
             _ => {}
         }
-        if matches!(text.strip_prefix("STREAMING-AWS4-"), Some(rest) if is_word(rest)) {
-            return Err(BadPayload::SignedChunks(text.to_owned()));
+        if let Some((_, found)) = SIGNED_CHUNKS.iter().find(|(name, _)| *name == text) {
+            return Ok(*found);
+        }
+        if matches!(text.strip_prefix("STREAMING-"), Some(rest) if is_word(rest)) {
+            return Err(BadPayload::Unknown(text.to_owned()));
         }
         let lower = text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
         let mut hash = [0; 32];
@@ -51,20 +89,34 @@ impl PayloadHash {
         Ok(Self::Sha256(hash))
     }
 
-    /// Whether the body is covered by the signature.
+    /// Whether the body, or each part of it, is covered by a signature.
     pub fn covers_body(&self) -> bool {
-        matches!(self, Self::Sha256(_))
+        match self {
+            Self::Sha256(_) | Self::SignedChunks(..) | Self::Events => true,
+            Self::Unsigned | Self::StreamingUnsignedTrailer => false,
+        }
+    }
+
+    /// What stands in `x-amz-content-sha256`.
+    pub fn text(&self) -> String {
+        let mut out = Vec::with_capacity(64);
+        self.write(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     /// Writes the text that is signed.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Sha256(hash) => out.extend_from_slice(&hex64(hash)),
-            Self::Unsigned => out.extend_from_slice(UNSIGNED.as_bytes()),
-            Self::StreamingUnsignedTrailer => {
-                out.extend_from_slice(STREAMING_UNSIGNED_TRAILER.as_bytes())
+        let word = match self {
+            Self::Sha256(hash) => return out.extend_from_slice(&hex64(hash)),
+            Self::Unsigned => UNSIGNED,
+            Self::StreamingUnsignedTrailer => STREAMING_UNSIGNED_TRAILER,
+            Self::Events => EVENTS,
+            Self::SignedChunks(..) => {
+                let found = SIGNED_CHUNKS.iter().find(|(_, kind)| kind == self);
+                found.map_or("", |(name, _)| name)
             }
-        }
+        };
+        out.extend_from_slice(word.as_bytes());
     }
 }
 
@@ -96,12 +148,9 @@ fn nibble(value: u8) -> u8 {
 /// Why a declared payload is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadPayload {
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` and its kin: each chunk is signed with the client's key, and only the
-    /// client's key, so that it cannot be signed again in passing.
-    #[error(
-        "chunk signatures (`{0}`) cannot be signed again; have the client send UNSIGNED-PAYLOAD or the body's SHA-256"
-    )]
-    SignedChunks(String),
+    /// Another kind of stream.
+    #[error("`{0}` is not a kind of streamed body that is known here")]
+    Unknown(String),
     /// Neither a SHA-256 in hex nor one of AWS's words, or there twice.
     #[error(
         "x-amz-content-sha256 is neither a SHA-256 in lower-case hex nor a value that AWS defines"
@@ -113,7 +162,9 @@ pub enum BadPayload {
 ///
 /// `None` if it declares nothing: then the body has to be read and hashed. A presigned S3 request that declares nothing
 /// is `UNSIGNED-PAYLOAD` by definition
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>).
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>), and an event stream that declares
+/// nothing is signed message by message
+/// (<https://docs.aws.amazon.com/transcribe/latest/dg/streaming-http2.html>).
 ///
 /// # Errors
 /// [`BadPayload`].
@@ -126,10 +177,19 @@ pub fn declared_payload(parts: &Parts) -> Result<Option<PayloadHash>, BadPayload
         }
         return PayloadHash::parse(text).map(Some);
     }
+    if is_event_stream(parts) {
+        return Ok(Some(PayloadHash::Events));
+    }
     match parts.uri.query() {
         Some(query) => presigned(query),
         None => Ok(None),
     }
+}
+
+fn is_event_stream(parts: &Parts) -> bool {
+    let mut types = parts.headers.get_all(http::header::CONTENT_TYPE).iter();
+    types.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(EVENT_STREAM.as_bytes()))
+        && types.next().is_none()
 }
 
 fn presigned(text: &str) -> Result<Option<PayloadHash>, BadPayload> {
@@ -142,18 +202,23 @@ fn presigned(text: &str) -> Result<Option<PayloadHash>, BadPayload> {
         return PayloadHash::parse(text).map(Some);
     }
     let credential = query::pairs(text).find(|pair| pair.is_named("X-Amz-Credential"));
-    let scope = credential.and_then(|pair| {
-        let text = std::str::from_utf8(&pair.value).ok()?;
-        Scope::parse(text.split_once('/')?.1).ok()
+    let is_s3 = credential.is_some_and(|pair| {
+        let mut parts = pair.value.rsplit(|byte| *byte == b'/').skip(1);
+        parts.next().is_some_and(|service| is_s3(&String::from_utf8_lossy(service)))
     });
-    Ok(scope.filter(|scope| scope.service() == "s3").map(|_| PayloadHash::Unsigned))
+    Ok(is_s3.then_some(PayloadHash::Unsigned))
+}
+
+/// Whether a signing name is one of S3's: paths are signed as they are, and bodies may be unsigned.
+pub(crate) fn is_s3(signing_name: &str) -> bool {
+    ["s3", "s3express", "s3-outposts", "s3-object-lambda"].contains(&signing_name)
 }
 
 #[cfg(test)]
 mod tests {
     use http::Request;
 
-    use super::{BadPayload, PayloadHash, declared_payload};
+    use super::{Algorithm, BadPayload, PayloadHash, Trailer, declared_payload};
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -167,7 +232,7 @@ mod tests {
 
     #[test]
     fn header_is_read_strictly() {
-        let chunks = |text: &str| Err(BadPayload::SignedChunks(text.to_owned()));
+        let unknown = |text: &str| Err(BadPayload::Unknown(text.to_owned()));
         for (values, expected) in [
             (vec![], Ok(None)),
             (vec![EMPTY], Ok(Some(PayloadHash::of(b"")))),
@@ -178,12 +243,14 @@ mod tests {
             ),
             (
                 vec!["STREAMING-AWS4-HMAC-SHA256-PAYLOAD"],
-                chunks("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+                Ok(Some(PayloadHash::SignedChunks(Algorithm::Hmac, Trailer::Absent))),
             ),
             (
                 vec!["STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"],
-                chunks("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"),
+                Ok(Some(PayloadHash::SignedChunks(Algorithm::Ecdsa, Trailer::Present))),
             ),
+            (vec!["STREAMING-AWS4-HMAC-SHA256-EVENTS"], Ok(Some(PayloadHash::Events))),
+            (vec!["STREAMING-AWS5-PAYLOAD"], unknown("STREAMING-AWS5-PAYLOAD")),
             (vec!["unsigned-payload"], Err(BadPayload::Malformed)),
             (vec![&EMPTY[1..]], Err(BadPayload::Malformed)),
             (vec![""], Err(BadPayload::Malformed)),
@@ -192,6 +259,25 @@ mod tests {
             assert_eq!(declared(&values, "/"), expected, "{values:?}");
         }
         assert_eq!(declared(&[&EMPTY.to_uppercase()], "/"), Err(BadPayload::Malformed));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for text in ["UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", EMPTY]
+            .into_iter()
+            .chain(super::SIGNED_CHUNKS.iter().map(|(name, _)| *name))
+            .chain(["STREAMING-AWS4-HMAC-SHA256-EVENTS"])
+        {
+            assert_eq!(PayloadHash::parse(text).unwrap().text(), text);
+        }
+    }
+
+    #[test]
+    fn an_event_stream_is_signed_message_by_message() {
+        let request =
+            Request::post("/").header("content-type", "application/vnd.amazon.eventstream");
+        let parts = request.body(()).unwrap().into_parts().0;
+        assert_eq!(declared_payload(&parts), Ok(Some(PayloadHash::Events)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::algorithm::Algorithm;
 use super::verify::VerifyError;
 use crate::query::{self, Pair};
 
@@ -24,6 +25,9 @@ const NAMES: [&str; 7] = [
 /// The values, decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Presigned {
+    pub(crate) algorithm: Algorithm,
+    /// Of SigV4A: what the signature is good for.
+    pub(crate) regions: Option<String>,
     pub(crate) credential: String,
     pub(crate) date: String,
     pub(crate) expires: Duration,
@@ -51,15 +55,18 @@ impl Presigned {
         let value = |name: &str| {
             one(text, name)?.ok_or(VerifyError::Incomplete("a presigned query lacks a parameter"))
         };
-        if value("X-Amz-Algorithm")? != super::canonical::ALGORITHM {
-            return Err(VerifyError::Incomplete("X-Amz-Algorithm is not AWS4-HMAC-SHA256"));
-        }
+        let algorithm =
+            Algorithm::of_name(&value("X-Amz-Algorithm")?).ok_or(VerifyError::Incomplete(
+                "X-Amz-Algorithm is neither AWS4-HMAC-SHA256 nor AWS4-ECDSA-P256-SHA256",
+            ))?;
         one(text, "X-Amz-Security-Token")?;
         let expires = value("X-Amz-Expires")?;
         let plain = expires.bytes().all(|byte| byte.is_ascii_digit());
         let seconds =
             expires.parse().ok().filter(|seconds| plain && (1..=LONGEST).contains(seconds));
         Ok(Self {
+            algorithm,
+            regions: one(text, "X-Amz-Region-Set")?,
             credential: value("X-Amz-Credential")?,
             date: value("X-Amz-Date")?,
             expires: Duration::from_secs(

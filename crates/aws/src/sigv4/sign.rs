@@ -10,15 +10,17 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use thiserror::Error;
 
+use super::algorithm::Algorithm;
 use super::authorization::Authorization;
-use super::canonical::{ALGORITHM, Canonical, PathStyle};
-use super::keys::{BadToken, Keys};
-use super::payload::{CONTENT_SHA256, PayloadHash};
+use super::canonical::{Canonical, PathStyle};
+use super::chain::Seed;
+use super::keys::{BadToken, Keys, NoKey};
+use super::payload::{CONTENT_SHA256, PayloadHash, is_s3};
 use super::presigned;
+use super::scope::Scope;
 use crate::calendar::Stamp;
 use crate::endpoint::Endpoint;
 use crate::query;
-use crate::service::Service;
 
 /// Where a request is sent: its endpoint over https, or the address that a setting names for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +128,9 @@ pub enum SignError {
     /// The time is before 1970 or after 9999.
     #[error("the time is out of range")]
     Time,
+    /// No key for SigV4A.
+    #[error("no key for SigV4A can be derived from the credentials")]
+    Key,
 }
 
 /// A signed request, ready to send. Nothing can alter it; it can only be taken apart by the one who sends it.
@@ -133,6 +138,7 @@ pub enum SignError {
 /// Its URI is absolute, its version HTTP/1.1 (the client that sends it may choose another), its extensions are gone.
 pub struct Signed {
     parts: Parts,
+    seed: Seed,
 }
 
 impl Signed {
@@ -149,6 +155,11 @@ impl Signed {
     /// Its headers, with the signature.
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    }
+
+    /// What the signatures in a streamed body go on from.
+    pub fn seed(&self) -> &Seed {
+        &self.seed
     }
 
     /// Gives it to the sender.
@@ -171,7 +182,8 @@ impl fmt::Debug for Signed {
 /// Dropped: the client's own authorization (header or presigned query), hop-by-hop headers, `X-Forwarded-*` and other
 /// forwarding headers, cookies. Added: `Host`, `X-Amz-Date`, the session token and, for S3, `X-Amz-Content-Sha256`.
 /// Signed: `Host`, every `x-amz-*` header, `Content-Type`, and what the client had signed of the rest. Headers that a
-/// presigned query carries for the service (`x-amz-acl=…`) become headers again.
+/// presigned query carries for the service (`x-amz-acl=…`) become headers again. What the client signed by SigV4A is
+/// signed by SigV4A again, for the same set of regions.
 ///
 /// # Errors
 /// [`SignError`].
@@ -184,8 +196,10 @@ pub fn sign(
 ) -> Result<Signed, SignError> {
     let stamp = Stamp::of(now).ok_or(SignError::Time)?;
     let client = Authorization::of_request(&parts).ok();
-    let service = destination.endpoint.service();
-    let declared = service == Service::S3 || parts.headers.contains_key(CONTENT_SHA256);
+    let signing_name = destination.endpoint.signing_name();
+    let declared = is_s3(signing_name)
+        || parts.headers.contains_key(CONTENT_SHA256)
+        || *payload == PayloadHash::Unsigned;
 
     parts.uri = address(&parts.uri, &mut parts.headers, destination)?;
     drop_headers(&mut parts.headers);
@@ -202,49 +216,60 @@ pub fn sign(
         headers.insert(HeaderName::from_static(CONTENT_SHA256), value);
     }
 
-    let value =
-        authorize(&parts, *payload, &destination.endpoint, client.as_ref(), (keys, &stamp))?;
+    let scope = scope(&destination.endpoint, client.as_ref(), &stamp);
+    let (value, signature) = authorize(&parts, *payload, client.as_ref(), &scope, (keys, &stamp))?;
     parts.headers.insert(AUTHORIZATION, value);
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
-    Ok(Signed { parts })
+    Ok(Signed { parts, seed: Seed::new(stamp, scope, signature) })
+}
+
+/// The endpoint's own; by the algorithm that the client chose.
+fn scope(endpoint: &Endpoint, client: Option<&Authorization>, stamp: &Stamp) -> Scope {
+    let signing_name = endpoint.signing_name();
+    match client.map(Authorization::scope) {
+        Some(scope) if scope.algorithm() == Algorithm::Ecdsa => {
+            Scope::new(Algorithm::Ecdsa, [stamp.date(), scope.region(), signing_name])
+        }
+        _ => {
+            let region = endpoint.region().as_str();
+            Scope::new(Algorithm::Hmac, [stamp.date(), region, signing_name])
+        }
+    }
 }
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// The value of the new `Authorization` header.
+/// The value of the new `Authorization` header, and the signature in it.
 fn authorize(
     parts: &Parts,
     payload: PayloadHash,
-    endpoint: &Endpoint,
     client: Option<&Authorization>,
+    scope: &Scope,
     (keys, stamp): (&Keys, &Stamp),
-) -> Result<HeaderValue, SignError> {
+) -> Result<(HeaderValue, String), SignError> {
     let names = names_to_sign(&parts.headers, client);
-    let signing_name = endpoint.service().signing_name();
-    let scope = [stamp.date(), endpoint.region().as_str(), signing_name];
-    let [date, region, _] = scope;
-    let shown = format_args!("{date}/{region}/{signing_name}/aws4_request");
     let canonical = Canonical {
         method: &parts.method,
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or_default(),
-        style: PathStyle::of(signing_name),
+        style: PathStyle::of(scope.service()),
         headers: &parts.headers,
         host: parts.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
         signed_headers: &names,
         payload,
     };
-    let signature = keys.signature(scope, &canonical.string_to_sign(stamp, &shown));
-    let signature = std::str::from_utf8(&signature).unwrap_or_default();
+    let string_to_sign = canonical.string_to_sign(stamp, scope);
+    let signature = keys.sign(scope, &string_to_sign).map_err(|NoKey| SignError::Key)?;
+    let algorithm = scope.algorithm().name();
     let access_key_id = keys.access_key_id();
     let text = format!(
-        "{ALGORITHM} Credential={access_key_id}/{shown}, SignedHeaders={names}, Signature={signature}"
+        "{algorithm} Credential={access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
     );
     let mut value = HeaderValue::from_maybe_shared(text).map_err(|_| SignError::Credentials)?;
     value.set_sensitive(true);
-    Ok(value)
+    Ok((value, signature))
 }
 
 /// Lower case, sorted, joined by semicolons.

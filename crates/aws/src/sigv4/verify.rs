@@ -8,8 +8,10 @@ use http::header::HOST;
 use http::request::Parts;
 use thiserror::Error;
 
+use super::algorithm::Algorithm;
 use super::authorization::Authorization;
 use super::canonical::{Canonical, PathStyle};
+use super::chain::Seed;
 use super::keys::Keys;
 use super::payload::{BadPayload, PayloadHash, declared_payload};
 use super::presigned::Presigned;
@@ -19,6 +21,9 @@ use crate::reply::Fault;
 
 /// How far the client's clock may be off: S3's own limit, and that of the SDKs' own correction.
 const SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// Signing names of services that never take an unsigned body: what they do stands in it. Of all others AWS judges.
+const NEVER_UNSIGNED: [&str; 3] = ["dynamodb", "sts", "iam"];
 
 /// Why a signature is refused. Never holds the expected signature.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -73,9 +78,12 @@ pub enum VerifyError {
     /// The body is not the one that was signed.
     #[error("x-amz-content-sha256 is not the SHA-256 of the body")]
     PayloadMismatch,
-    /// Only S3 takes unsigned bodies.
-    #[error("the body is not covered by the signature, which only S3 accepts")]
+    /// Services whose requests are decided on by their bodies take no unsigned ones.
+    #[error("the body is not covered by the signature, which this service does not accept")]
     UnsignedPayload,
+    /// The body is announced to be signed by one algorithm, the request is signed by the other.
+    #[error("x-amz-content-sha256 names another algorithm than the request's signature")]
+    MixedAlgorithms,
     /// `x-amz-content-sha256` is refused.
     #[error(transparent)]
     Payload(#[from] BadPayload),
@@ -91,15 +99,24 @@ impl VerifyError {
             Self::Mismatch | Self::UnsignedHeader(_) => Fault::SignatureMismatch,
             Self::Expired { .. } | Self::NotYetCurrent { .. } => Fault::Skewed,
             Self::PayloadMismatch => Fault::PayloadMismatch,
-            Self::UnsignedPayload | Self::Payload(_) => Fault::Invalid,
+            Self::UnsignedPayload | Self::MixedAlgorithms | Self::Payload(_) => Fault::Invalid,
         }
     }
+}
+
+/// A request whose signature is right.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// What it says about its signature.
+    pub authorization: Authorization,
+    /// What the signatures in a streamed body go on from.
+    pub seed: Seed,
 }
 
 /// Checks the signature of a request against one pair of keys, in constant time.
 ///
 /// `payload` is the hash of the body where it was read, or [`super::declared_payload`] where it streams.
-/// Both forms are checked: the `Authorization` header and the presigned query.
+/// Both forms are checked: the `Authorization` header and the presigned query; and both algorithms.
 ///
 /// # Errors
 /// [`VerifyError`] says which check failed.
@@ -108,7 +125,7 @@ pub fn verify(
     payload: &PayloadHash,
     keys: &Keys,
     now: SystemTime,
-) -> Result<Authorization, VerifyError> {
+) -> Result<Verified, VerifyError> {
     let authorization = Authorization::of_request(parts)?;
     if !equal(authorization.access_key_id(), keys.access_key_id()) {
         return Err(VerifyError::UnknownKey(authorization.access_key_id().to_owned()));
@@ -127,11 +144,11 @@ pub fn verify(
         payload: check_payload(parts, *payload, scope)?,
     };
     let string_to_sign = canonical.string_to_sign(&stamp, scope);
-    let expected = keys.signature([scope.date(), scope.region(), scope.service()], &string_to_sign);
-    match verify_slices_are_equal(authorization.signature().as_bytes(), &expected) {
-        Ok(()) => Ok(authorization),
-        Err(_) => Err(VerifyError::Mismatch),
+    if !keys.verifies(scope, &string_to_sign, authorization.signature()) {
+        return Err(VerifyError::Mismatch);
     }
+    let seed = Seed::new(stamp, scope.clone(), authorization.signature().to_owned());
+    Ok(Verified { authorization, seed })
 }
 
 fn equal(left: &str, right: &str) -> bool {
@@ -244,8 +261,18 @@ fn check_payload(
         (Some(declared), PayloadHash::Sha256(_)) => declared,
         (Some(_), _) => return Err(VerifyError::PayloadMismatch),
     };
-    if !signed.covers_body() && scope.service() != "s3" {
-        return Err(VerifyError::UnsignedPayload);
+    match signed {
+        PayloadHash::Unsigned | PayloadHash::StreamingUnsignedTrailer
+            if NEVER_UNSIGNED.contains(&scope.service()) =>
+        {
+            Err(VerifyError::UnsignedPayload)
+        }
+        PayloadHash::SignedChunks(algorithm, _) if algorithm != scope.algorithm() => {
+            Err(VerifyError::MixedAlgorithms)
+        }
+        PayloadHash::Events if scope.algorithm() != Algorithm::Hmac => {
+            Err(VerifyError::MixedAlgorithms)
+        }
+        signed => Ok(signed),
     }
-    Ok(signed)
 }

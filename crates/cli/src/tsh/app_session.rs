@@ -1,22 +1,20 @@
 //! App sessions on the user's side: opening one, keeping its files, finding the one that is meant.
 
 use access::{App, AppName, Claims};
-use api::files::{self, Mode};
-use api::profile::AppFiles;
+use api::profile::Rank;
 use api::types::app_sessions::{AppSessionReply, AppSessionRequest};
 use api::types::mfa::MfaProof;
 use api::{ApiError, Client};
-use pki::{CertPem, Credential, LocalCa};
+use pki::{CertPem, Credential};
 
+use super::app_sessions;
 use super::context::{Context, Login, profile_failure};
 use super::factor::Asker;
+use super::key_book::KeyBook;
 use crate::failure::{Failure, OrFail as _};
 use crate::moment;
 use crate::output::Output;
 use crate::table;
-
-/// A fresh local authority lasts this long, so that keystores which hold it stay valid over many app sessions.
-const LOCAL_CA_LIFETIME: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
 
 /// A saved app session: its certificate with the login's key, and what the certificate says.
 #[derive(Debug, Clone)]
@@ -37,7 +35,7 @@ impl SavedSession {
     }
 }
 
-/// Opens an app session and saves its certificate, without asking anybody.
+/// Opens an app session and saves its certificate, as the app's newest or beside it, without asking anybody.
 ///
 /// # Errors
 /// When the cluster refuses or the certificate cannot be saved.
@@ -45,20 +43,21 @@ pub async fn open(
     context: &Context,
     login: &Login,
     client: &Client,
-    (app, aws_role): (&AppName, Option<String>),
+    (app, aws_role, rank): (&AppName, Option<String>, Rank),
 ) -> Result<SavedSession, Failure> {
     let reply = request(login, client, (app, aws_role), None).await?;
-    keep(context, login, app, &reply)
+    keep(context, login, (app, &reply), rank)
 }
 
 fn keep(
     context: &Context,
     login: &Login,
-    app: &AppName,
-    reply: &AppSessionReply,
+    (app, reply): (&AppName, &AppSessionReply),
+    rank: Rank,
 ) -> Result<SavedSession, Failure> {
-    context.home.save_app(&login.profile, app, &reply.certificate).map_err(profile_failure)?;
-    saved(context, login, app)?
+    app_sessions::keep(context, login, (app, &reply.certificate), rank)?;
+    let role = reply.session.aws_role.as_ref();
+    app_sessions::saved_for(context, login, (app, role))
         .ok_or_else(|| Failure::new("the cluster answered with a certificate for no app session"))
 }
 
@@ -115,7 +114,7 @@ pub fn web_address(login: &Login, public_addr: &str) -> String {
     }
 }
 
-/// The saved session of an app, whether it still lasts or not.
+/// The newest saved session of an app, whether it still lasts or not.
 ///
 /// # Errors
 /// When its files are damaged.
@@ -128,27 +127,28 @@ pub fn saved(
     if !path.exists() {
         return Ok(None);
     }
-    let credential = context.home.app_credential(&login.profile, app).map_err(profile_failure)?;
-    let claims = pki::unverified_claims(credential.cert())
-        .or_fail(format!("{} cannot be read", path.display()))
-        .map_err(|failure| failure.with_hint(format!("run `tsh apps login {app}`")))?;
-    let is_app = claims.app.is_some();
-    Ok(is_app.then(|| SavedSession { app: app.clone(), credential, claims }))
+    app_sessions::read(context, login, app, &path)
 }
 
-/// Every saved session that still lasts.
+/// The session of each app that is meant when no role is named: the newest, or another that still lasts.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn live(context: &Context, login: &Login) -> Result<Vec<SavedSession>, Failure> {
     let now = (context.now)();
-    let apps = context.home.apps(&login.profile).map_err(profile_failure)?;
-    // A damaged certificate is no session; `tsh apps login` replaces it.
-    let sessions = apps.iter().filter_map(|app| saved(context, login, app).ok().flatten());
-    Ok(sessions.filter(|session| session.claims.expires > now).collect())
+    let mut meant: Vec<SavedSession> = Vec::new();
+    for session in app_sessions::all_live(context, login)? {
+        if meant.last().is_some_and(|last| last.app == session.app) {
+            continue;
+        }
+        let newest = saved(context, login, &session.app).ok().flatten();
+        let newest = newest.filter(|newest| newest.claims.expires > now);
+        meant.push(newest.unwrap_or(session));
+    }
+    Ok(meant)
 }
 
-/// Ends an app's session at the cluster (best effort) and removes its files.
+/// Ends an app's sessions at the cluster (best effort) and removes its files.
 ///
 /// # Errors
 /// When the files cannot be removed.
@@ -158,57 +158,11 @@ pub async fn end(
     client: &Client,
     app: &AppName,
 ) -> Result<(), Failure> {
-    if let Some(claims) = saved(context, login, app).ok().flatten().and_then(|s| s.claims.app) {
-        // Best effort: a cluster that cannot be told lets the session expire.
-        let _ = client.end_app_session(&claims.session).await;
+    for session in app_sessions::of_app(context, login, app) {
+        app_sessions::tell_ended(client, &session).await;
     }
+    KeyBook::of(context, login).forget(app, None)?;
     context.home.remove_app(&login.profile, app).map_err(profile_failure)
-}
-
-/// The local authority of an app: the saved one while it outlives the session, or a new one.
-///
-/// # Errors
-/// When a new one cannot be made or saved.
-pub fn local_ca(
-    context: &Context,
-    login: &Login,
-    session: &SavedSession,
-) -> Result<LocalCa, Failure> {
-    let paths = context.home.app_files(&login.profile, &session.app);
-    let cert = files::read_optional(&paths.local_ca)?;
-    let key = files::read_optional(&paths.local_ca_key)?;
-    // A pair that does not fit (two commands started at once) is made anew.
-    let kept = cert.zip(key).and_then(|(cert, key)| LocalCa::from_pem(&cert, &key).ok());
-    if let Some(kept) = kept.filter(|ca| ca.not_after() >= session.claims.expires) {
-        return Ok(kept);
-    }
-    let ca = LocalCa::generate(session.app.as_str(), (context.now)(), LOCAL_CA_LIFETIME)
-        .or_fail("could not make the local certificate authority")?;
-    write_local_ca(&ca, &paths)?;
-    Ok(ca)
-}
-
-/// Puts the authority of a running proxy back where tools look for it, if a logout has removed it.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn restore_local_ca(
-    context: &Context,
-    login: &Login,
-    app: &AppName,
-    ca: &LocalCa,
-) -> Result<(), Failure> {
-    let paths = context.home.app_files(&login.profile, app);
-    if paths.local_ca.exists() {
-        return Ok(());
-    }
-    write_local_ca(ca, &paths)
-}
-
-fn write_local_ca(ca: &LocalCa, paths: &AppFiles) -> Result<(), Failure> {
-    files::write(&paths.local_ca_key, ca.secret_pem().expose().as_bytes(), Mode::Private)?;
-    files::write(&paths.local_ca, ca.cert().as_str().as_bytes(), Mode::Private)?;
-    Ok(())
 }
 
 /// The apps that the user may see, sorted by name, each once.
@@ -249,7 +203,7 @@ pub enum Talk {
 pub async fn log_in(
     context: &Context,
     login: &Login,
-    (app, asked): (&App, Option<&str>),
+    (app, asked, rank): (&App, Option<&str>, Rank),
     output: &mut Output,
 ) -> Result<SavedSession, Failure> {
     let client = context.client(login)?;
@@ -262,7 +216,7 @@ pub async fn log_in(
     }
     let asker = Asker { context, login, client: &client };
     let reply = Box::pin(request_with_factor(asker, (app.name(), role), output)).await?;
-    keep(context, login, app.name(), &reply)
+    keep(context, login, (app.name(), &reply), rank)
 }
 
 /// The AWS role that is meant. Prints the table of roles where that is not settled.

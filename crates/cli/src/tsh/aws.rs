@@ -6,10 +6,14 @@ use std::process::ExitStatus;
 use clap::Args;
 use tokio::process::{Child, Command};
 
+use api::profile::Rank;
+
 use super::app_session::{self, SavedSession};
+use super::app_sessions;
 use super::context::{Context, Login};
-use super::gateway::{self, Door, Gateway};
+use super::gateway::{self, Door, Gateway, Plan};
 use super::local_proxy::NoProxy;
+use super::session_ring::Scope;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
 
@@ -19,6 +23,9 @@ pub struct AwsArgs {
     /// The app; may be left out when logged in to one AWS app only
     #[arg(long)]
     pub app: Option<String>,
+    /// Name or ARN of the AWS role; the one logged in to last if left out
+    #[arg(long)]
+    pub aws_role: Option<String>,
     /// Run this command instead of `aws`
     #[arg(long, value_name = "COMMAND")]
     pub exec: Option<OsString>,
@@ -36,13 +43,21 @@ pub struct AwsArgs {
 /// When no AWS app is meant or the command cannot be run; the command's own exit code is passed on.
 pub async fn run(args: &AwsArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
     let login = context.valid_login()?;
-    let session = Box::pin(session(context, &login, args.app.as_deref(), output)).await?;
+    let asked = (args.app.as_deref(), args.aws_role.as_deref());
+    let session = Box::pin(session(context, &login, asked, output)).await?;
     let door = if args.endpoint_url || needs_endpoint_url(&args.command) {
         Door::EndpointUrl
     } else {
         Door::HttpsProxy
     };
-    let gateway = Gateway::start(context, &login, session, (door, 0)).await?;
+    let plan = Plan {
+        door,
+        listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(),
+        names: Vec::new(),
+        scope: Scope::Session(session.app.clone(), session.aws_role().cloned()),
+        sessions: vec![session],
+    };
+    let gateway = Gateway::start(context, &login, plan).await?;
     let mut child = start(args, door, &gateway)?;
     let ended = wait(&mut child).await;
     gateway.stop().await;
@@ -53,33 +68,95 @@ pub async fn run(args: &AwsArgs, context: &Context, output: &mut Output) -> Resu
     }
 }
 
-/// The AWS app session that is meant: of the named app (logging in quietly where there is none),
-/// or the only one.
+/// The AWS app session that is meant: of the named app and role (logging in quietly where there is none), or the
+/// only one.
 ///
 /// # Errors
 /// When there is none, several, or one that is not for AWS.
 pub async fn session(
     context: &Context,
     login: &Login,
-    name: Option<&str>,
+    (name, role): (Option<&str>, Option<&str>),
     output: &mut Output,
 ) -> Result<SavedSession, Failure> {
-    let live = app_session::live(context, login)?;
-    let Some(name) = name else { return only(live) };
-    if let Some(found) = live.into_iter().find(|session| session.app == *name) {
-        return aws_only(found);
-    }
+    let role = role.filter(|role| !role.is_empty());
+    let found = match role {
+        Some(role) => of_role(app_sessions::all_live(context, login)?, (name, role))?,
+        None => of_app(app_session::live(context, login)?, name)?,
+    };
+    let name = match found {
+        Found::Session(session) => return aws_only(*session),
+        Found::App(name) => name,
+    };
     let client = context.client(login)?;
-    let app = app_session::find_app(&client, name).await?;
+    let app = Box::pin(app_session::find_app(&client, &name)).await?;
     if !app.is_aws() {
-        return Err(not_aws(name));
+        return Err(not_aws(&name));
     }
-    app_session::log_in(context, login, (&app, None), output).await
+    // It is not the user's choice for the commands that name no role.
+    Box::pin(app_session::log_in(context, login, (&app, role, Rank::Beside), output)).await
+}
+
+/// What there is of a session that is meant.
+enum Found {
+    /// It.
+    Session(Box<SavedSession>),
+    /// Its app, which is to be logged in to.
+    App(String),
+}
+
+impl Found {
+    fn there(session: SavedSession) -> Self {
+        Self::Session(Box::new(session))
+    }
+}
+
+fn of_app(live: Vec<SavedSession>, name: Option<&str>) -> Result<Found, Failure> {
+    let Some(name) = name else { return only(live).map(Found::there) };
+    let found = live.into_iter().find(|session| session.app == *name);
+    Ok(found.map_or_else(|| Found::App(name.to_owned()), Found::there))
+}
+
+/// Among every live session, the one of a role, by name or ARN.
+fn of_role(live: Vec<SavedSession>, (name, role): (Option<&str>, &str)) -> Result<Found, Failure> {
+    let mut aws: Vec<SavedSession> = live
+        .into_iter()
+        .filter(|session| session.aws_role().is_some())
+        .filter(|session| name.is_none_or(|name| session.app == *name))
+        .collect();
+    let mut apps: Vec<String> = aws.iter().map(|session| session.app.to_string()).collect();
+    apps.dedup();
+    let is_it = |arn: &::aws::RoleArn| {
+        arn.as_str() == role || arn.name() == role || arn.full_name() == role
+    };
+    aws.retain(|session| session.aws_role().is_some_and(is_it));
+    if aws.len() > 1 {
+        let choices = aws
+            .iter()
+            .filter_map(|session| Some(format!("{} of app {}", session.aws_role()?, session.app)));
+        let choices = choices.collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("role \"{role}\" could be {choices}"))
+            .with_hint("name the app with --app, and the role by its ARN with --aws-role"));
+    }
+    match (aws.pop(), name, apps.as_slice()) {
+        (Some(session), ..) => Ok(Found::there(session)),
+        (None, Some(name), _) => Ok(Found::App(name.to_owned())),
+        (None, None, [only]) => Ok(Found::App(only.clone())),
+        (None, None, []) => Err(log_in_first()),
+        (None, None, several) => Err(Failure::new(format!(
+            "multiple AWS apps are available ({}), please specify one using --app CLI argument",
+            several.join(", ")
+        ))),
+    }
+}
+
+fn log_in_first() -> Failure {
+    Failure::new("please login to AWS app using 'tsh apps login' first")
 }
 
 fn only(live: Vec<SavedSession>) -> Result<SavedSession, Failure> {
     if live.is_empty() {
-        return Err(Failure::new("please login to AWS app using 'tsh apps login' first"));
+        return Err(log_in_first());
     }
     let mut aws: Vec<SavedSession> =
         live.into_iter().filter(|session| session.aws_role().is_some()).collect();
@@ -139,6 +216,7 @@ const UNSET: [&str; 13] = [
 ];
 
 fn start(args: &AwsArgs, door: Door, gateway: &Gateway) -> Result<Child, Failure> {
+    let Some((_, keys)) = gateway.pairs.first() else { return Err(log_in_first()) };
     let program = args.exec.clone().unwrap_or_else(|| "aws".into());
     let mut command = Command::new(&program);
     command.args(&args.command);
@@ -151,19 +229,21 @@ fn start(args: &AwsArgs, door: Door, gateway: &Gateway) -> Result<Child, Failure
         }
     }
     command
-        .env("AWS_ACCESS_KEY_ID", gateway.keys.access_key_id())
-        .env("AWS_SECRET_ACCESS_KEY", gateway.keys.secret_access_key())
+        .env("AWS_ACCESS_KEY_ID", keys.access_key_id())
+        .env("AWS_SECRET_ACCESS_KEY", keys.secret_access_key())
         .env("AWS_CA_BUNDLE", &gateway.ca_bundle);
     if std::env::var_os("NODE_EXTRA_CA_CERTS").is_none() {
         // The JavaScript SDK does not read AWS_CA_BUNDLE.
         command.env("NODE_EXTRA_CA_CERTS", &gateway.ca_bundle);
     }
-    let port = gateway.port;
+    let port = gateway.address.port();
     let no_proxy = NoProxy::parse(&gateway::no_proxy().unwrap_or_default());
     match door {
         Door::HttpsProxy => {
             let own = format!("http://127.0.0.1:{port}");
             command.env("HTTPS_PROXY", &own).env("https_proxy", own);
+            // An `endpoint_url` of the AWS config file would lead past the proxy.
+            command.env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
         }
         Door::EndpointUrl if args.exec.is_none() => {
             command.arg("--endpoint-url").arg(format!("https://localhost:{port}"));
@@ -188,24 +268,32 @@ fn cannot_run(program: &OsString, error: std::io::Error) -> Failure {
     failure
 }
 
-/// Waits for the child. Ctrl-C reaches it by itself, as it is in our process group;
-/// a termination is passed on.
+/// Waits for the child. What a terminal sends to all its processes (Ctrl-C, Ctrl-\\) reaches it by itself, as it is
+/// in our process group; what is sent to us alone is passed on.
 async fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
+    use rustix::process::Signal;
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut first = signal(SignalKind::user_defined1())?;
+    let mut second = signal(SignalKind::user_defined2())?;
     loop {
-        tokio::select! {
+        let passed_on = tokio::select! {
             status = child.wait() => return status,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {
-                if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok())
-                    && let Some(id) = rustix::process::Pid::from_raw(id)
-                {
-                    // It may have ended meanwhile; then `wait` says so.
-                    let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-                }
-            }
+            _ = interrupt.recv() => continue,
+            _ = quit.recv() => continue,
+            _ = terminate.recv() => Signal::TERM,
+            _ = hangup.recv() => Signal::HUP,
+            _ = first.recv() => Signal::USR1,
+            _ = second.recv() => Signal::USR2,
+        };
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok())
+            && let Some(id) = rustix::process::Pid::from_raw(id)
+        {
+            // It may have ended meanwhile; then `wait` says so.
+            let _ = rustix::process::kill_process(id, passed_on);
         }
     }
 }

@@ -148,6 +148,18 @@ impl Context {
         Ok(login)
     }
 
+    /// The same login as it is saved now: the user may have logged in anew, or chosen another meanwhile.
+    ///
+    /// # Errors
+    /// When there is none any more or it is damaged.
+    pub fn again(&self, login: &Login) -> Result<Login, Failure> {
+        let found = self.home.profile(login.profile.proxy_host()).map_err(profile_failure)?;
+        let same = found.filter(|profile| {
+            profile.user == login.profile.user && profile.cluster == login.profile.cluster
+        });
+        self.login_of(same.ok_or_else(not_logged_in)?)
+    }
+
     /// Whom a login trusts.
     ///
     /// # Errors

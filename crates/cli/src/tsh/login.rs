@@ -1,7 +1,6 @@
 //! `tsh login`: a password and a one-time code, or an approval in the browser, for a certificate that lasts hours.
 
 use access::UserName;
-use api::files;
 use api::profile::Profile;
 use api::types::login::{BrowserLogin, ChallengeLogin, LoginChallengeRequest, LoginReply};
 use api::types::mfa::MfaProof;
@@ -292,9 +291,7 @@ fn save(
     context.home.save(&profile, key, &reply.certificate, &reply.trust).map_err(profile_failure)?;
     // App certificates of an earlier login are for its key, which is gone. The local authorities
     // stay: running tools have them in their environment.
-    for app in context.home.apps(&profile).map_err(profile_failure)? {
-        files::remove(&context.home.app_files(&profile, &app).certificate)?;
-    }
+    context.home.forget_sessions(&profile).map_err(profile_failure)?;
     context.login_of(profile)
 }
 

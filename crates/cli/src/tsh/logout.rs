@@ -7,6 +7,8 @@ use clap::Args;
 use tokio::time::timeout;
 
 use super::address::ProxyAddress;
+use super::app_sessions;
+use super::aws_profile;
 use super::context::{Context, profile_failure};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -63,7 +65,10 @@ async fn all(context: &Context, output: &mut Output) -> Result<(), Failure> {
 async fn forget(context: &Context, profile: &Profile) -> Result<(), Failure> {
     // Best effort: a cluster that cannot be told lets the sessions expire.
     let _ = timeout(FAREWELL, Box::pin(end_sessions(context, profile))).await;
-    context.home.remove(profile).map_err(profile_failure)
+    // First, because the login's folder tells where they are.
+    let profiles = aws_profile::forget(context, profile, None);
+    context.home.remove(profile).map_err(profile_failure)?;
+    profiles
 }
 
 async fn end_sessions(context: &Context, profile: &Profile) -> Option<()> {
@@ -74,10 +79,9 @@ async fn end_sessions(context: &Context, profile: &Profile) -> Option<()> {
     let login = context.login_of(profile.clone()).ok()?;
     let client = context.client(&login).ok()?;
     for app in apps {
-        let credential = context.home.app_credential(profile, &app).ok()?;
-        let claims = pki::unverified_claims(credential.cert()).ok()?;
-        // Best effort, as above.
-        let _ = client.end_app_session(&claims.app?.session).await;
+        for session in app_sessions::of_app(context, &login, &app) {
+            app_sessions::tell_ended(&client, &session).await;
+        }
     }
     Some(())
 }

@@ -3,21 +3,29 @@
 pub mod address;
 pub mod agent_line;
 pub mod app_session;
+pub mod app_sessions;
 pub mod apps;
 pub mod aws;
+pub mod aws_profile;
 pub mod browser;
 pub mod completion;
 pub mod context;
 pub mod factor;
 pub mod gateway;
+pub mod key_book;
 pub mod launch_page;
+pub mod local_ca;
 pub mod local_proxy;
 pub mod login;
 pub mod logout;
 pub mod mfa;
 pub mod proxy_app;
 pub mod proxy_aws;
+pub mod proxy_banner;
+pub mod renewer;
+pub mod session_ring;
 pub mod status;
+pub mod trust_store;
 pub mod version;
 
 #[cfg(test)]
@@ -62,6 +70,8 @@ pub enum TshCommand {
     Apps(apps::AppsArgs),
     /// Run the AWS CLI through an app
     Aws(aws::AwsArgs),
+    /// Write profiles for app sessions into the AWS config file
+    AwsProfile(aws_profile::AwsProfileArgs),
     /// Run a local proxy
     Proxy(proxy_aws::ProxyArgs),
     /// Print a completion script for a shell
@@ -91,6 +101,7 @@ async fn run(args: Tsh, output: &mut Output) -> Result<(), Failure> {
         TshCommand::Mfa(args) => mfa::run(args, &context, output).await,
         TshCommand::Apps(args) => apps::run(args, &context, output).await,
         TshCommand::Aws(args) => aws::run(args, &context, output).await,
+        TshCommand::AwsProfile(args) => aws_profile::run(args, &context, output).await,
         TshCommand::Proxy(args) => proxy_aws::run(args, &context, output).await,
         TshCommand::Completion(_) => Ok(()),
     }

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use access::{App, AppTraffic};
+use api::profile::Rank;
 use api::wire;
 use clap::Args;
 use tokio::net::{TcpListener, TcpStream};
@@ -86,7 +87,9 @@ async fn session(
         |session: &SavedSession| moment::until(session.claims.expires, (context.now)()) > SHORTEST;
     match saved.filter(lasts) {
         Some(session) => Ok(session),
-        None => Box::pin(app_session::log_in(context, login, (app, None), output)).await,
+        None => {
+            Box::pin(app_session::log_in(context, login, (app, None, Rank::Newest), output)).await
+        }
     }
 }
 

@@ -1,11 +1,19 @@
 //! `tsh proxy aws`: the local proxy by itself, for other AWS tools.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use access::AppName;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::app_session::SavedSession;
+use super::app_sessions;
 use super::aws;
-use super::context::Context;
-use super::gateway::{Door, Gateway};
-use crate::edge;
+use super::context::{Context, Login};
+use super::gateway::{Door, Gateway, Plan};
+use super::proxy_banner::{Athena, Banner, Pair};
+use super::session_ring::Scope;
+use super::trust_store;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Output;
 
@@ -27,12 +35,24 @@ enum ProxyCommand {
 /// Run a local proxy for AWS tools
 #[derive(Debug, Args)]
 pub struct ProxyAwsArgs {
-    /// The app; may be left out when logged in to one AWS app only
+    /// Serve this app only, instead of all that are logged in to
     #[arg(long)]
     pub app: Option<String>,
+    /// Serve this AWS role only, by name or ARN
+    #[arg(long)]
+    pub aws_role: Option<String>,
     /// Port to listen on; any free one if left out
     #[arg(short, long)]
     pub port: Option<u16>,
+    /// Address and port to listen on instead of this machine's loopback, as for containers
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "port")]
+    pub listen: Option<SocketAddr>,
+    /// Confirm that --listen may let other machines reach this proxy
+    #[arg(long, requires = "listen")]
+    pub allow_other_machines: bool,
+    /// A name that clients on other machines reach the endpoint URL by, as host.docker.internal
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub listen_name: Vec<String>,
     /// Serve as an endpoint URL instead of as an HTTPS proxy
     #[arg(short, long)]
     pub endpoint_url: bool,
@@ -56,6 +76,8 @@ pub enum EnvFormat {
     AthenaOdbc,
     /// Settings of the Athena JDBC driver.
     AthenaJdbc,
+    /// Properties for Java, with a trust store.
+    Java,
 }
 
 /// Runs `tsh proxy …`.
@@ -78,24 +100,104 @@ async fn run_aws(
     // The guide prints plain assignments; `--format unix` gives lines to paste.
     let format = args.format.unwrap_or(EnvFormat::Text);
     check_format(format, door)?;
+    let listen = listen(args)?;
     let login = context.valid_login()?;
-    let session = Box::pin(aws::session(context, &login, args.app.as_deref(), output)).await?;
-    let app = session.app.to_string();
-    let gateway = Gateway::start(context, &login, session, (door, args.port.unwrap_or(0))).await?;
-    let banner = Banner {
-        door,
-        format,
-        port: gateway.port,
-        is_random_port: args.port.is_none_or(|port| port == 0),
-        access_key_id: gateway.keys.access_key_id().to_owned(),
-        secret_access_key: gateway.keys.secret_access_key().to_owned(),
-        ca_bundle: gateway.ca_bundle.display().to_string(),
-        athena: Athena::of_environment(&app),
+    let (scope, sessions) = Box::pin(wanted(args, context, &login, output)).await?;
+    if sessions.len() > 1 && matches!(format, EnvFormat::AthenaOdbc | EnvFormat::AthenaJdbc) {
+        return Err(Failure::misuse("the Athena formats are for one app session")
+            .with_hint("choose one with --app and --aws-role"));
+    }
+    let names = names(args, listen);
+    let plan = Plan { door, listen, names: names.clone(), scope, sessions };
+    let gateway = Gateway::start(context, &login, plan).await?;
+    if !listen.ip().is_loopback() {
+        output.warn(format!(
+            "{} can be reached from other machines. Whoever has the keys below can use your AWS access through it \
+             until you stop it; requests that are not signed with them are refused.",
+            gateway.address
+        ));
+    }
+    let trust_store = match format {
+        EnvFormat::Java => Some(trust_store::write(&gateway.ca_bundle)?),
+        _ => None,
     };
-    output.text(banner.text())?;
+    let is_random_port = listen.port() == 0;
+    output.text(banner((door, format), &gateway, (names, is_random_port), trust_store).text())?;
     until_interrupted().await.or_fail("could not wait for Ctrl-C")?;
     gateway.stop().await;
     Ok(())
+}
+
+/// Which sessions are served, and which are shown at the start.
+async fn wanted(
+    args: &ProxyAwsArgs,
+    context: &Context,
+    login: &Login,
+    output: &mut Output,
+) -> Result<(Scope, Vec<SavedSession>), Failure> {
+    let role = args.aws_role.as_deref().filter(|role| !role.is_empty());
+    if args.app.is_none() && role.is_none() {
+        let mut live = app_sessions::all_live(context, login)?;
+        live.retain(|session| session.aws_role().is_some());
+        if live.len() > 1 {
+            return Ok((Scope::All, live));
+        }
+    }
+    let asked = (args.app.as_deref(), role);
+    let session = Box::pin(aws::session(context, login, asked, output)).await?;
+    let app = || session.app.clone();
+    let scope = match (&args.app, role) {
+        (None, None) => Scope::All,
+        (_, Some(_)) => Scope::Session(app(), session.aws_role().cloned()),
+        (Some(_), None) => Scope::App(app()),
+    };
+    Ok((scope, vec![session]))
+}
+
+/// Where to listen, if that is loopback or confirmed.
+fn listen(args: &ProxyAwsArgs) -> Result<SocketAddr, Failure> {
+    let near = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port.unwrap_or(0)));
+    let address = args.listen.unwrap_or(near);
+    if address.ip().to_canonical().is_loopback() || args.allow_other_machines {
+        return Ok(address);
+    }
+    Err(Failure::misuse(format!("{address} lets other machines and containers reach this proxy"))
+        .with_hint(
+            "if that is meant, add --allow-other-machines; whoever has the keys that are printed can then use your AWS access",
+        ))
+}
+
+/// What an endpoint URL may be called beyond the names of this machine.
+fn names(args: &ProxyAwsArgs, listen: SocketAddr) -> Vec<String> {
+    let address = Some(listen.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    let given = args.listen_name.iter().cloned();
+    given.chain(address.as_ref().map(IpAddr::to_string)).collect()
+}
+
+fn banner(
+    (door, format): (Door, EnvFormat),
+    gateway: &Gateway,
+    (names, is_random_port): (Vec<String>, bool),
+    trust_store: Option<PathBuf>,
+) -> Banner {
+    let pairs = gateway.pairs.iter().map(|(session, keys)| Pair {
+        app: session.app.to_string(),
+        role: session.aws_role().map(ToString::to_string).unwrap_or_default(),
+        access_key_id: keys.access_key_id().to_owned(),
+        secret_access_key: keys.secret_access_key().to_owned(),
+    });
+    let app = gateway.pairs.first().map(|(session, _)| &session.app);
+    Banner {
+        door,
+        format,
+        listen: gateway.address,
+        names,
+        is_random_port,
+        pairs: pairs.collect(),
+        ca_bundle: gateway.ca_bundle.display().to_string(),
+        trust_store: trust_store.map(|path| path.display().to_string()),
+        athena: Athena::of_environment(app.map_or("", AppName::as_str)),
+    }
 }
 
 pub(super) async fn until_interrupted() -> std::io::Result<()> {
@@ -121,215 +223,58 @@ fn check_format(format: EnvFormat, door: Door) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is printed at the start.
-struct Banner {
-    door: Door,
-    format: EnvFormat,
-    port: u16,
-    is_random_port: bool,
-    access_key_id: String,
-    secret_access_key: String,
-    ca_bundle: String,
-    athena: Athena,
-}
-
-/// Values of the Athena formats that tsh does not know.
-struct Athena {
-    app: String,
-    region: String,
-    workgroup: String,
-    keystore: String,
-}
-
-impl Athena {
-    fn of_environment(app: &str) -> Self {
-        let value = |name: &str, placeholder: &str| {
-            edge::variable(name).unwrap_or_else(|| placeholder.to_owned())
-        };
-        Self {
-            app: app.to_owned(),
-            region: value("TELEPORT_AWS_REGION", "<region>"),
-            workgroup: value("TELEPORT_AWS_WORKGROUP", "<workgroup>"),
-            keystore: value("TELEPORT_AWS_KEYSTORE", "<keystore>"),
-        }
-    }
-}
-
-impl Banner {
-    fn text(&self) -> String {
-        let port = self.port;
-        let mut text = match self.door {
-            Door::HttpsProxy => format!("Started AWS proxy on http://127.0.0.1:{port}.\n"),
-            Door::EndpointUrl => format!(
-                "Started AWS proxy which serves as an AWS endpoint URL at https://localhost:{port}\n"
-            ),
-        };
-        if self.is_random_port {
-            text.push_str("To avoid port randomization, you can choose the listening port using the --port flag.\n");
-        }
-        text.push('\n');
-        match self.format {
-            EnvFormat::AthenaOdbc => text.push_str(&self.athena_odbc()),
-            EnvFormat::AthenaJdbc => text.push_str(&self.athena_jdbc()),
-            _ => {
-                text.push_str(match self.door {
-                    Door::HttpsProxy => "Use the following credentials and HTTPS proxy setting to connect to the proxy:\n",
-                    Door::EndpointUrl => "In addition to the endpoint URL, use the following credentials to connect to the proxy:\n",
-                });
-                text.push_str(&self.assignments());
-            }
-        }
-        text
-    }
-
-    fn assignments(&self) -> String {
-        let mut pairs = vec![
-            ("AWS_ACCESS_KEY_ID", self.access_key_id.clone()),
-            ("AWS_SECRET_ACCESS_KEY", self.secret_access_key.clone()),
-            ("AWS_CA_BUNDLE", self.ca_bundle.clone()),
-        ];
-        if self.door == Door::HttpsProxy {
-            pairs.push(("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.port)));
-        }
-        let line = |(name, value): &(&str, String)| match self.format {
-            EnvFormat::Unix => format!("  export {name}={}\n", quoted_for_shell(value)),
-            EnvFormat::Powershell => format!("  $Env:{name}=\"{value}\"\n"),
-            EnvFormat::CommandPrompt => format!("  set {name}={value}\n"),
-            _ => format!("  {name}={value}\n"),
-        };
-        pairs.iter().map(line).collect()
-    }
-
-    fn athena_odbc(&self) -> String {
-        let Self { access_key_id, secret_access_key, ca_bundle, port, .. } = self;
-        let Athena { region, workgroup, .. } = &self.athena;
-        format!(
-            "Set the following properties for the Athena ODBC data source:\n\
-             [Teleport AWS Athena Access]\n\
-             AuthenticationType = IAM Credentials\n\
-             UID = {access_key_id}\n\
-             PWD = {secret_access_key}\n\
-             UseProxy = 1\n\
-             ProxyScheme = http\n\
-             ProxyHost = 127.0.0.1\n\
-             ProxyPort = {port}\n\
-             TrustedCerts = {ca_bundle}\n\
-             \n\
-             Here is a sample connection string using the above credentials and proxy settings:\n\
-             DRIVER=Simba Amazon Athena ODBC Connector;AwsRegion={region};Workgroup={workgroup};AuthenticationType=IAM Credentials;UID={access_key_id};PWD={secret_access_key};UseProxy=1;ProxyScheme=http;ProxyHost=127.0.0.1;ProxyPort={port};TrustedCerts={ca_bundle}\n"
-        )
-    }
-
-    fn athena_jdbc(&self) -> String {
-        let Self { access_key_id, secret_access_key, ca_bundle, port, .. } = self;
-        let Athena { app, region, workgroup, keystore } = &self.athena;
-        format!(
-            "First, add the following certificate to your keystore:\n\
-             {ca_bundle}\n\
-             \n\
-             For example, to import the certificate using \"keytool\":\n\
-             keytool -noprompt -importcert -alias teleport-aws-{app} -file {ca_bundle} -keystore {keystore}\n\
-             \n\
-             Then, set the following properties in the JDBC connection URL:\n\
-             User = {access_key_id}\n\
-             Password = {secret_access_key}\n\
-             ProxyHost = 127.0.0.1\n\
-             ProxyPort = {port}\n\
-             \n\
-             Here is a sample JDBC connection URL using the above credentials and proxy settings:\n\
-             jdbc:awsathena://User={access_key_id};Password={secret_access_key};ProxyHost=127.0.0.1;ProxyPort={port};AwsRegion={region};Workgroup={workgroup}\n\
-             \n\
-             Note that a new certificate might be created for a new app session. If you encounter the \"remote error: tls: unknown certificate\" error, make sure your keystore is up-to-date.\n"
-        )
-    }
-}
-
-/// Quotes a value where the shell would read it as something else.
-fn quoted_for_shell(value: &str) -> String {
-    let is_plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@%+,~".contains(c));
-    if is_plain { value.to_owned() } else { format!("'{}'", value.replace('\'', "'\\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn banner(door: Door, format: EnvFormat) -> Banner {
-        Banner {
-            door,
-            format,
-            port: 23456,
-            is_random_port: false,
-            access_key_id: "abcd1234-this-is-an-example".to_owned(),
-            secret_access_key: "zyxw9876-this-is-an-example".to_owned(),
-            ca_bundle: "/home/alice/.tsh/aws-localca.pem".to_owned(),
-            athena: Athena {
-                app: "aws".to_owned(),
-                region: "<region>".to_owned(),
-                workgroup: "<workgroup>".to_owned(),
-                keystore: "<keystore>".to_owned(),
-            },
+    fn args(listen: &str, allow_other_machines: bool) -> ProxyAwsArgs {
+        ProxyAwsArgs {
+            app: None,
+            aws_role: None,
+            port: None,
+            listen: Some(listen.parse().unwrap()),
+            allow_other_machines,
+            listen_name: vec!["host.docker.internal".to_owned()],
+            endpoint_url: false,
+            format: None,
         }
     }
 
     #[test]
-    fn the_https_proxy_prints_what_the_guide_shows() {
-        insta::assert_snapshot!(banner(Door::HttpsProxy, EnvFormat::Text).text(), @r"
-        Started AWS proxy on http://127.0.0.1:23456.
-
-        Use the following credentials and HTTPS proxy setting to connect to the proxy:
-          AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
-          AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
-          AWS_CA_BUNDLE=/home/alice/.tsh/aws-localca.pem
-          HTTPS_PROXY=http://127.0.0.1:23456
-        ");
-    }
-
-    #[test]
-    fn the_endpoint_url_prints_what_the_guide_shows() {
-        insta::assert_snapshot!(banner(Door::EndpointUrl, EnvFormat::Text).text(), @r"
-        Started AWS proxy which serves as an AWS endpoint URL at https://localhost:23456
-
-        In addition to the endpoint URL, use the following credentials to connect to the proxy:
-          AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
-          AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
-          AWS_CA_BUNDLE=/home/alice/.tsh/aws-localca.pem
-        ");
-    }
-
-    #[test]
-    fn each_format_assigns_in_its_own_way() {
-        for (format, line) in [
-            (EnvFormat::Unix, "  export AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example\n"),
-            (EnvFormat::Powershell, "  $Env:AWS_ACCESS_KEY_ID=\"abcd1234-this-is-an-example\"\n"),
-            (EnvFormat::CommandPrompt, "  set AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example\n"),
-            (EnvFormat::Text, "  AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example\n"),
+    fn other_machines_are_let_in_on_confirmation_only() {
+        for (address, is_near) in [
+            ("127.0.0.1:8443", true),
+            ("127.9.9.9:0", true),
+            ("[::1]:8443", true),
+            ("[::ffff:127.0.0.1]:8443", true),
+            ("0.0.0.0:8443", false),
+            ("[::]:8443", false),
+            ("172.17.0.1:8443", false),
+            ("[::ffff:10.0.0.1]:8443", false),
         ] {
-            assert!(banner(Door::HttpsProxy, format).text().contains(line), "{format:?}");
+            let refused = listen(&args(address, false));
+            assert_eq!(refused.is_ok(), is_near, "{address}");
+            if let Err(failure) = refused {
+                assert_eq!(failure.code(), 2);
+                assert!(failure.hint().unwrap().contains("--allow-other-machines"));
+            }
+            assert_eq!(listen(&args(address, true)).unwrap(), address.parse().unwrap());
         }
-        let random = Banner { is_random_port: true, ..banner(Door::HttpsProxy, EnvFormat::Unix) };
-        assert!(random.text().contains("\nTo avoid port randomization, you can choose the listening port using the --port flag.\n\nUse"));
-        assert_eq!(quoted_for_shell("/home/a b/c'd"), "'/home/a b/c'\\''d'");
     }
 
     #[test]
-    fn athena_formats_have_their_settings() {
-        insta::assert_snapshot!(
-            "athena_odbc",
-            banner(Door::HttpsProxy, EnvFormat::AthenaOdbc).text()
-        );
-        insta::assert_snapshot!(
-            "athena_jdbc",
-            banner(Door::HttpsProxy, EnvFormat::AthenaJdbc).text()
-        );
+    fn an_endpoint_url_is_called_by_its_address_and_given_names() {
+        let named = |address: &str| names(&args(address, true), address.parse().unwrap());
+        assert_eq!(named("172.17.0.1:1"), ["host.docker.internal", "172.17.0.1"]);
+        assert_eq!(named("0.0.0.0:1"), ["host.docker.internal"]);
+    }
+
+    #[test]
+    fn athena_needs_the_https_proxy() {
         for format in [EnvFormat::AthenaOdbc, EnvFormat::AthenaJdbc] {
             assert!(check_format(format, Door::HttpsProxy).is_ok());
-            assert!(
-                check_format(format, Door::EndpointUrl)
-                    .unwrap_err()
-                    .to_string()
-                    .ends_with("is not supported in --endpoint-url mode")
-            );
+            let refused = check_format(format, Door::EndpointUrl).unwrap_err().to_string();
+            assert!(refused.ends_with("is not supported in --endpoint-url mode"), "{refused}");
         }
     }
 }

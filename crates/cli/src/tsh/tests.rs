@@ -4,13 +4,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use access::identity::{AppClaims, Claims};
 use access::{App, AppName, AppSessionId, ClusterName, RoleName, UserName};
-use api::profile::{Home, Profile};
+use api::profile::{Home, Profile, Rank};
 use pki::{Authority, AuthorityKind, KeyPair, Trust};
 
 use super::app_session::{self, SavedSession};
+use super::app_sessions;
 use super::apps::config::{self, ConfigArgs, ConfigFormat};
 use super::browser::Browser;
 use super::context::{Context, Global};
+use super::local_ca::Place;
 use super::status::{self, StatusArgs};
 use super::{aws, logout};
 use crate::format::Format;
@@ -103,7 +105,9 @@ impl Saved {
         };
         let certificate =
             self.certificate(&Self::claims(i64::try_from(life).unwrap(), Some(claims)));
-        self.context().home.save_app(profile, &app, &certificate).unwrap();
+        let context = self.context();
+        let login = context.login_of(profile.clone()).unwrap();
+        app_sessions::keep(&context, &login, (&app, &certificate), Rank::Newest).unwrap();
     }
 
     pub(super) fn sessions(&self, profile: &Profile) -> Vec<SavedSession> {
@@ -230,7 +234,7 @@ async fn the_one_aws_app_is_found_or_asked_for() {
     let login = context.login_of(profile.clone()).unwrap();
     let choose = async |name: Option<&str>| {
         let (mut output, _, _) = Output::kept();
-        let found = aws::session(&context, &login, name, &mut output).await;
+        let found = aws::session(&context, &login, (name, None), &mut output).await;
         found.map(|session| session.app.to_string()).map_err(|failure| failure.to_string())
     };
     let none = "please login to AWS app using 'tsh apps login' first";
@@ -249,6 +253,38 @@ async fn the_one_aws_app_is_found_or_asked_for() {
     assert_eq!(choose(Some("prod")).await.unwrap(), "prod");
 }
 
+const WRITER: &str = "arn:aws:iam::123456789012:role/writer";
+
+#[tokio::test]
+async fn a_role_is_chosen_beside_the_newest() {
+    let saved = Saved::new();
+    let profile = saved.log_in("teleport.example.com", 43_200);
+    let context = saved.context();
+    let login = context.login_of(profile.clone()).unwrap();
+    let choose = async |name: Option<&str>, role: Option<&str>| {
+        let (mut output, _, _) = Output::kept();
+        let found = aws::session(&context, &login, (name, role), &mut output).await;
+        let shown = |s: SavedSession| format!("{} {}", s.app, s.aws_role().unwrap().name());
+        found.map(shown).map_err(|failure| failure.to_string())
+    };
+    let none = "please login to AWS app using 'tsh apps login' first";
+    assert_eq!(choose(None, Some("reader")).await.unwrap_err(), none);
+    saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+    saved.log_in_to_app(&profile, "aws", (Some(WRITER), 3_600));
+    // The role that was logged in to last, as before there could be two.
+    assert_eq!(choose(None, None).await.unwrap(), "aws writer");
+    assert_eq!(choose(Some("aws"), None).await.unwrap(), "aws writer");
+    assert_eq!(choose(None, Some("reader")).await.unwrap(), "aws reader");
+    assert_eq!(choose(Some("aws"), Some(READER)).await.unwrap(), "aws reader");
+    assert_eq!(choose(None, Some("")).await.unwrap(), "aws writer");
+    saved.log_in_to_app(&profile, "prod", (Some(READER), 3_600));
+    assert_eq!(choose(Some("prod"), Some("reader")).await.unwrap(), "prod reader");
+    let several = choose(None, Some("reader")).await.unwrap_err();
+    assert!(several.starts_with("role \"reader\" could be "), "{several}");
+    let absent = choose(None, Some("absent")).await.unwrap_err();
+    assert!(absent.starts_with("multiple AWS apps are available (aws, prod)"), "{absent}");
+}
+
 #[test]
 fn config_shows_the_files_of_an_app() {
     let saved = Saved::new();
@@ -256,7 +292,7 @@ fn config_shows_the_files_of_an_app() {
     // The saved certificates are read by the real clock's `now` of the context, so all still last.
     let run = |app: Option<&str>, format| {
         let (mut output, data, _) = Output::kept();
-        let args = ConfigArgs { app: app.map(str::to_owned), format };
+        let args = ConfigArgs { app: app.map(str::to_owned), aws_role: None, format };
         let ended = config::run(&args, &saved.context(), &mut output);
         let home = saved.folder.path().display().to_string();
         ended.map(|()| data.text().replace(&home, "~/.tsh")).map_err(|failure| failure.to_string())
@@ -293,7 +329,8 @@ fn the_local_authority_is_kept_while_it_outlives_the_session() {
     let login = context.login_of(profile.clone()).unwrap();
     let mut session = saved.sessions(&profile).remove(0);
     let ca = |session: &SavedSession| {
-        let ca = app_session::local_ca(&context, &login, session).unwrap();
+        let place = Place::of_app(&context, &login, &session.app);
+        let ca = place.authority(now(), session.claims.expires).unwrap();
         ca.cert().as_str().to_owned()
     };
     let first = ca(&session);

@@ -1,5 +1,6 @@
 //! Both directions against AWS's published vectors, against `aws-sigv4` as an oracle, and against tampering.
 
+mod asymmetric;
 mod oracle;
 mod signing;
 mod tampering;

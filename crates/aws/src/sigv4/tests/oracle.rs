@@ -40,7 +40,7 @@ fn generated() -> impl Strategy<Value = Generated> {
     (
         prop::sample::select(vec!["GET", "PUT", "POST", "DELETE", "HEAD"]),
         hosts,
-        "(/([a-zA-Z0-9._~!$&'()*+,;=:@-]|%2[0-9A-F]|%C3%A9){0,8}){1,4}",
+        "(/([a-zA-Z0-9._~-]|%2[0-9A-F]|%C3%A9){0,8}){1,4}",
         prop::collection::vec(
             "[a-zA-Z0-9._~!$'()*+,;:@/-]{1,5}(=([a-zA-Z0-9._~+-]|%2[0-9A-F]){0,6})?",
             0..5,
@@ -78,7 +78,14 @@ impl Generated {
     }
 }
 
+/// How many requests are generated: `PROPTEST_CASES=100000 cargo test --release -p aws oracle` for many.
+fn cases() -> ProptestConfig {
+    ProptestConfig { max_global_rejects: 1_000_000, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(cases())]
+
     #[test]
     fn verify_accepts_what_the_oracle_signs(request in generated()) {
         prop_assume!(!request.headers.keys().any(|name| is_special(name)));

@@ -46,7 +46,7 @@ fn is_same_uri(left: &[u8], right: &[u8]) -> bool {
     decoded(left) == decoded(right) && escapes(left) == escapes(right)
 }
 
-fn turn_every_bit(parts: &Parts, body: &[u8]) -> usize {
+pub(super) fn turn_every_bit(parts: &Parts, body: &[u8]) -> usize {
     let flat = Flat::of(parts, body);
     let mut tried = 0;
     for field in 0..flat.fields.len() {
@@ -147,8 +147,8 @@ fn wrong_keys_are_told_from_wrong_signatures() {
             session_token: None,
         })
     };
-    let verdict = verify(&parts, &payload, &other("AKIDOTHER", SECRET), now());
+    let verdict = verify(&parts, &payload, &other("AKIDOTHER", SECRET), now()).map(|_| ());
     assert_eq!(verdict, Err(VerifyError::UnknownKey(ACCESS_KEY.to_owned())));
-    let verdict = verify(&parts, &payload, &other(ACCESS_KEY, "other"), now());
+    let verdict = verify(&parts, &payload, &other(ACCESS_KEY, "other"), now()).map(|_| ());
     assert_eq!(verdict, Err(VerifyError::Mismatch));
 }

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::{keys, now, raw, vectors};
 use crate::calendar::Stamp;
 use crate::sigv4::canonical::{Canonical, PathStyle};
-use crate::sigv4::{PayloadHash, verify};
+use crate::sigv4::{PayloadHash, Scope, verify};
 
 /// A folded header cannot be carried by HTTP/1.1 any more (RFC 9112 section 5.2).
 const FOLDED: &str = "get-header-value-multiline";
@@ -59,7 +59,7 @@ fn the_canonicaliser_gives_the_published_texts_and_signatures() {
                 payload: PayloadHash::of(raw.body.as_bytes()),
             };
             assert_eq!(String::from_utf8(request.request()).unwrap(), *canonical, "{name}");
-            let scope = "20150830/us-east-1/service/aws4_request";
+            let scope = Scope::parse("20150830/us-east-1/service/aws4_request").unwrap();
             let stamp = Stamp::parse("20150830T123600Z").unwrap();
             let text = request.string_to_sign(&stamp, &scope);
             assert_eq!(text, *string_to_sign, "{name}");

@@ -6,7 +6,7 @@ use aws_sigv4::http_request::SignableBody;
 use http::request::Parts;
 
 use super::{Oracle, arrived, at, dynamodb_request, keys, now, raw, vectors};
-use crate::sigv4::{PayloadHash, VerifyError, declared_payload, verify};
+use crate::sigv4::{Algorithm, PayloadHash, Trailer, VerifyError, declared_payload, verify};
 
 #[test]
 fn a_clock_may_be_off_by_fifteen_minutes() {
@@ -93,11 +93,16 @@ fn declared_payloads_must_be_true_and_allowed() {
     assert_eq!(check(&trailer, PayloadHash::StreamingUnsignedTrailer), Ok(()));
 
     let chunks = s3_put(SignableBody::StreamingSignedPayloadTrailer);
-    assert!(matches!(check(&chunks, PayloadHash::Unsigned), Err(VerifyError::Payload(_))));
+    assert_eq!(check(&chunks, PayloadHash::Unsigned), Err(VerifyError::PayloadMismatch));
+    let signed = |algorithm| PayloadHash::SignedChunks(algorithm, Trailer::Present);
+    assert_eq!(check(&chunks, signed(Algorithm::Hmac)), Ok(()));
+    let wrong = PayloadHash::SignedChunks(Algorithm::Ecdsa, Trailer::Present).text();
+    let mixed = s3_put(SignableBody::Precomputed(wrong));
+    assert_eq!(check(&mixed, signed(Algorithm::Ecdsa)), Err(VerifyError::MixedAlgorithms));
 }
 
 #[test]
-fn only_s3_takes_unsigned_bodies() {
+fn services_that_are_decided_on_by_their_bodies_take_no_unsigned_ones() {
     let request = Oracle {
         method: "POST",
         uri: "https://dynamodb.us-east-1.amazonaws.com/".to_owned(),
@@ -108,6 +113,7 @@ fn only_s3_takes_unsigned_bodies() {
     };
     let parts = arrived(&request, now());
     for payload in [PayloadHash::Unsigned, PayloadHash::of(b"{}")] {
-        assert_eq!(verify(&parts, &payload, &keys(), now()), Err(VerifyError::UnsignedPayload));
+        let verdict = verify(&parts, &payload, &keys(), now()).map(|_| ());
+        assert_eq!(verdict, Err(VerifyError::UnsignedPayload));
     }
 }

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::output::Output;
 use crate::tsh::app_session::{self, SavedSession};
+use crate::tsh::app_sessions;
 use crate::tsh::context::{Context, Login};
 
 /// Show where the files of an app are
@@ -14,6 +15,9 @@ use crate::tsh::context::{Context, Login};
 pub struct ConfigArgs {
     /// The app; may be left out when logged in to one only
     pub app: Option<String>,
+    /// Name or ARN of the AWS role; the one logged in to last if left out
+    #[arg(long, requires = "app")]
+    pub aws_role: Option<String>,
     /// What to print
     #[arg(short, long, value_enum, default_value_t)]
     pub format: ConfigFormat,
@@ -59,7 +63,19 @@ struct Config {
 /// When the user is logged in to no app, to several and names none, or not to the one named.
 pub fn run(args: &ConfigArgs, context: &Context, output: &mut Output) -> Result<(), Failure> {
     let login = context.valid_login()?;
-    let session = choose(args.app.as_deref(), app_session::live(context, &login)?)?;
+    let session = match (&args.app, &args.aws_role) {
+        (Some(app), Some(role)) => {
+            let live = app_sessions::all_live(context, &login)?;
+            let found = live.into_iter().find(|session| {
+                let is_it = |arn: &aws::RoleArn| arn.as_str() == *role || arn.full_name() == *role;
+                session.app == *app.as_str() && session.aws_role().is_some_and(is_it)
+            });
+            found.ok_or_else(|| {
+                Failure::new(format!("not logged into app \"{app}\" as role \"{role}\""))
+            })?
+        }
+        _ => choose(args.app.as_deref(), app_session::live(context, &login)?)?,
+    };
     let config = config(context, &login, &session);
     match args.format {
         ConfigFormat::Text => output.text(text(&config)),
@@ -97,7 +113,7 @@ fn config(context: &Context, login: &Login, session: &SavedSession) -> Config {
     let uri = app_session::web_address(login, &host);
     let path = |path: std::path::PathBuf| path.display().to_string();
     let ca = path(home.cas_path(&login.profile));
-    let cert = path(home.app_files(&login.profile, &session.app).certificate);
+    let cert = path(app_sessions::certificate(context, login, session));
     let key = path(home.key_path(&login.profile));
     // The proxy shows a certificate of the web, which the system knows: the cluster's own authorities do not vouch for it.
     let curl = format!("curl --cert {cert} --key {key} {uri}");

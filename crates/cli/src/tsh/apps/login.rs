@@ -1,6 +1,7 @@
 //! `tsh apps login`: an app session, for one AWS role where the app is AWS.
 
 use access::{App, AppTraffic};
+use api::profile::Rank;
 use clap::Args;
 
 use crate::failure::Failure;
@@ -9,6 +10,7 @@ use crate::tsh::app_session::{self, SavedSession};
 use crate::tsh::apps::config;
 use crate::tsh::browser::Browser;
 use crate::tsh::context::Context;
+use crate::tsh::key_book::KeyBook;
 
 /// Log in to an app
 #[derive(Debug, Args)]
@@ -36,7 +38,10 @@ pub async fn run(args: &LoginArgs, context: &Context, output: &mut Output) -> Re
     let client = context.client(&login)?;
     let app = app_session::find_app(&client, &args.app).await?;
     let role = args.aws_role.as_deref().filter(|role| !role.is_empty());
-    let session = Box::pin(app_session::log_in(context, &login, (&app, role), output)).await?;
+    let wanted = (&app, role, Rank::Newest);
+    let session = Box::pin(app_session::log_in(context, &login, wanted, output)).await?;
+    // Known from now on to a local proxy that already runs.
+    KeyBook::of(context, &login).pair(&session, (context.now)())?;
     if args.quiet {
         return Ok(());
     }

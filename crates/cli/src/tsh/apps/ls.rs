@@ -3,6 +3,7 @@
 use access::App;
 use clap::Args;
 
+use super::roles;
 use crate::failure::Failure;
 use crate::format::{self, Format};
 use crate::output::Output;
@@ -21,6 +22,9 @@ pub struct LsArgs {
     /// Words that must occur in name, description or labels, separated by commas
     #[arg(long)]
     pub search: Option<String>,
+    /// Show the AWS roles that you may use in each app instead
+    #[arg(long)]
+    pub roles: bool,
     /// Format of the output
     #[arg(short, long, value_enum, default_value_t)]
     pub format: Format,
@@ -43,6 +47,9 @@ pub async fn run(args: &LsArgs, context: &Context, output: &mut Output) -> Resul
     let client = context.client(&login)?;
     let mut apps = app_session::visible_apps(&client).await?;
     apps.retain(|app| has_labels(app, &wanted) && words.iter().all(|word| mentions(app, word)));
+    if args.roles {
+        return roles::print(&apps, args.format, (context, &login), output);
+    }
     match args.format {
         Format::Json => output.line(format::json(&apps)?),
         Format::Yaml => output.text(format::yaml(&apps)?),

@@ -5,6 +5,7 @@ pub mod launch;
 pub mod login;
 pub mod logout;
 pub mod ls;
+pub mod roles;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,8 @@ enum AppsCommand {
     Ls(ls::LsArgs),
     /// Log in to an app
     Login(login::LoginArgs),
+    /// List the AWS roles that you may use
+    Logins(roles::LoginsArgs),
     /// Log out of an app, or of all
     Logout(logout::LogoutArgs),
     /// Open an app in the browser; an AWS app as its console
@@ -41,6 +44,7 @@ pub async fn run(args: &AppsArgs, context: &Context, output: &mut Output) -> Res
     match &args.command {
         AppsCommand::Ls(args) => ls::run(args, context, output).await,
         AppsCommand::Login(args) => login::run(args, context, output).await,
+        AppsCommand::Logins(args) => roles::run(args, context, output).await,
         AppsCommand::Logout(args) => logout::run(args, context, output).await,
         AppsCommand::Launch(args) => launch::run(args, context, output).await,
         AppsCommand::Config(args) => config::run(args, context, output),

@@ -1,11 +1,10 @@
-//! Bodies on the road, either whole in memory and small, or streamed: what is sent up, and what comes back.
+//! Bodies that are read into memory, and answers: whole where they are small, streamed otherwise.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream, SendStream};
+use h2::RecvStream;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -13,19 +12,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use thiserror::Error;
 
-/// Most bytes of a request that are read into memory (DynamoDB takes 16 MB at most), as in the agent.
-pub(crate) const REQUEST_LIMIT: u64 = 16 * 1024 * 1024;
 /// A reply up to this length is read whole, so that head and body leave in one write.
 const WHOLE_REPLY: u64 = 64 * 1024;
-
-/// What is sent up.
-#[derive(Debug)]
-pub(crate) enum Upload {
-    /// All of it.
-    Whole(Bytes),
-    /// As it comes.
-    Stream(Incoming),
-}
 
 /// What comes back.
 #[derive(Debug)]
@@ -84,37 +72,6 @@ async fn data(body: &mut Incoming) -> Result<Option<Bytes>, BodyError> {
         }
     }
     Ok(None)
-}
-
-/// Sends a body up as it comes, no faster than the other side takes it.
-pub(crate) async fn pump(mut body: Incoming, mut up: SendStream<Bytes>) {
-    loop {
-        let frame = tokio::select! {
-            frame = body.frame() => frame,
-            // The other side has answered and wants no more of it.
-            _ = poll_fn(|cx| up.poll_reset(cx)) => return,
-        };
-        let data = match frame {
-            None => break,
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-            Some(Err(_)) => return up.send_reset(Reason::CANCEL),
-        };
-        let is_last = body.is_end_stream();
-        if has_room(&mut up).await.is_none() || up.send_data(data, is_last).is_err() || is_last {
-            return;
-        }
-    }
-    // A stream that is gone needs no end.
-    let _ = up.send_data(Bytes::new(), true);
-}
-
-/// Waits until the stream takes more; `None` if it is gone.
-async fn has_room(up: &mut SendStream<Bytes>) -> Option<()> {
-    up.reserve_capacity(1);
-    while up.capacity() == 0 {
-        poll_fn(|cx| up.poll_capacity(cx)).await?.ok()?;
-    }
-    Some(())
 }
 
 impl Body {

@@ -7,30 +7,38 @@ use std::time::SystemTime;
 
 use aws::Service;
 use aws::reply::Fault;
-use aws::sigv4::{self, Keys, PayloadHash};
+use aws::sigv4::chunked::{self, Announced};
+use aws::sigv4::{self, Authorization, PayloadHash, Verified, VerifyError, events};
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::body::{self, BodyError, REQUEST_LIMIT, Upload};
+use super::body::{self, BodyError};
+use super::key_ring::{KeyRing, LocalKey};
+use super::upload::{Form, Stream, Upload};
 
 /// A body of at most this length is read and hashed even where its signed hash would let it stream.
 const READ_ANYWAY: u64 = 64 * 1024;
+/// Most bytes that are read of a request that is decided on by its body: DynamoDB takes 16 MB, STS and IAM less.
+const SMALL_LIMIT: u64 = 16 << 20;
+/// Most bytes that are read of any other request whose hash no header tells: Lambda takes code of 50 MB, in Base64.
+const LARGE_LIMIT: u64 = 80 << 20;
 
 /// What the client believes to be talking to.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     /// The AWS host that it named in CONNECT, lower case, without a port.
     Aws(Arc<str>),
-    /// Us, as an endpoint URL.
-    Endpoint,
+    /// Us, as an endpoint URL, with what else clients may call us by.
+    Endpoint(Arc<[String]>),
 }
 
 /// Why a request goes no further, in words for the SDK.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     pub(crate) fault: Fault,
     pub(crate) message: String,
 }
@@ -46,10 +54,23 @@ impl Refusal {
 pub(crate) struct Checked {
     /// Its body.
     pub(crate) upload: Upload,
-    /// The body's hash, where we know it.
-    pub(crate) hash: Option<[u8; 32]>,
+    /// What the agent has to be told of the body.
+    pub(crate) told: Told,
     /// The service that it is signed for: for the shape of an error.
     pub(crate) service: Option<Service>,
+    /// The pair of keys that it is signed with, and the app session behind it.
+    pub(crate) key: LocalKey,
+}
+
+/// What the agent cannot see in the request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing.
+    Nothing,
+    /// What the signature says about the body, though no header does.
+    Payload(PayloadHash),
+    /// The body was in signed chunks, and comes as plain data of this length.
+    Decoded(u64),
 }
 
 /// Checks host and signature, reading the body where its hash is needed.
@@ -57,41 +78,87 @@ pub(crate) async fn check(
     parts: &Parts,
     body: Incoming,
     place: &Place,
-    (keys, now): (&Keys, SystemTime),
+    (ring, now): (&dyn KeyRing, fn() -> SystemTime),
 ) -> Result<Checked, Refusal> {
     check_host(parts, place)?;
+    let request = Signed { parts, key: key_of(parts, ring)?, now };
     let declared = sigv4::declared_payload(parts)
         .map_err(|error| Refusal::new(Fault::Invalid, error.to_string()))?;
-    let streams = match declared {
-        None => false,
-        Some(PayloadHash::Sha256(_)) => body.size_hint().exact().is_none_or(|n| n > READ_ANYWAY),
-        Some(_) => true,
-    };
+    let is_large = || body.size_hint().exact().is_none_or(|length| length > READ_ANYWAY);
     match declared {
-        Some(payload) if streams => {
-            let authorization = verify(parts, &payload, keys, now)?;
-            let is_covered = authorization.is_presigned()
-                || authorization.signed_headers().any(|name| name == "x-amz-content-sha256");
-            if !is_covered {
-                let message =
-                    "x-amz-content-sha256 is in the request but not among the signed headers";
-                return Err(Refusal::new(Fault::SignatureMismatch, message));
-            }
-            let service = service(parts, &authorization);
-            Ok(Checked { upload: Upload::Stream(body), hash: None, service })
+        Some(PayloadHash::Sha256(_)) if !is_large() => request.read(body).await,
+        Some(payload) => request.stream(body, payload),
+        // A few operations have unsigned bodies and do not say so.
+        None if is_large() && request.verify(PayloadHash::Unsigned).is_ok() => {
+            let checked = request.stream(body, PayloadHash::Unsigned)?;
+            Ok(Checked { told: Told::Payload(PayloadHash::Unsigned), ..checked })
         }
-        _ => {
-            let bytes = read(body).await?;
-            let payload = PayloadHash::of(&bytes);
-            let authorization = verify(parts, &payload, keys, now)?;
-            let hash = match payload {
-                PayloadHash::Sha256(hash) => Some(hash),
-                _ => None,
-            };
-            let service = service(parts, &authorization);
-            Ok(Checked { upload: Upload::Whole(bytes), hash, service })
-        }
+        None => request.read(body).await,
     }
+}
+
+/// A request with the keys that it says it is signed with.
+struct Signed<'a> {
+    parts: &'a Parts,
+    key: LocalKey,
+    now: fn() -> SystemTime,
+}
+
+impl Signed<'_> {
+    fn verify(&self, payload: PayloadHash) -> Result<Verified, VerifyError> {
+        sigv4::verify(self.parts, &payload, &self.key.keys, (self.now)())
+    }
+
+    /// Lets the body stream, checked by what the signature says about it.
+    fn stream(self, body: Incoming, payload: PayloadHash) -> Result<Checked, Refusal> {
+        let verified = self.verify(payload).map_err(refused)?;
+        let keys = Arc::clone(&self.key.keys);
+        let (form, told) = match payload {
+            PayloadHash::SignedChunks(_, trailer) => {
+                let announced = Announced::of_request(self.parts, trailer)
+                    .map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
+                let told = Told::Decoded(announced.length());
+                (Form::Chunks(chunked::Decoder::new(keys, verified.seed, announced)), told)
+            }
+            PayloadHash::Events => {
+                (Form::Events(events::Verifier::new(keys, verified.seed)), Told::Nothing)
+            }
+            _ => (Form::Plain, Told::Nothing),
+        };
+        let upload =
+            Upload::Stream(Box::new(Stream::new(self.parts.version, body, form, self.now)));
+        let service = service(self.parts, &verified.authorization);
+        Ok(Checked { upload, told, service, key: self.key })
+    }
+
+    /// Reads the body and hashes it.
+    async fn read(self, body: Incoming) -> Result<Checked, Refusal> {
+        let bytes = read(body, limit(self.parts)).await?;
+        let hash = PayloadHash::of(&bytes);
+        let (payload, verified) = match self.verify(hash) {
+            Err(VerifyError::Mismatch) => {
+                let unsigned = self.verify(PayloadHash::Unsigned);
+                (PayloadHash::Unsigned, unsigned.map_err(|_| VerifyError::Mismatch))
+            }
+            verdict => (hash, verdict),
+        };
+        let service = service(self.parts, &verified.map_err(refused)?.authorization);
+        let told = Told::Payload(payload);
+        Ok(Checked { upload: Upload::Whole(bytes), told, service, key: self.key })
+    }
+}
+
+fn refused(error: VerifyError) -> Refusal {
+    Refusal::new(error.fault(), error.to_string())
+}
+
+/// The pair of keys that the request says it is signed with.
+fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, Refusal> {
+    let found = Authorization::of_request(parts).and_then(|authorization| {
+        let id = authorization.access_key_id();
+        ring.find(id).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
+    });
+    found.map_err(|error| Refusal::new(error.fault(), error.to_string()))
 }
 
 fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Service> {
@@ -99,35 +166,46 @@ fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Servic
     Service::from_scope(authorization.scope().service(), target)
 }
 
-fn verify(
-    parts: &Parts,
-    payload: &PayloadHash,
-    keys: &Keys,
-    now: SystemTime,
-) -> Result<sigv4::Authorization, Refusal> {
-    sigv4::verify(parts, payload, keys, now)
-        .map_err(|error| Refusal::new(error.fault(), error.to_string()))
+/// How much of a body is read: what the service takes at most, where its requests are decided on by their bodies.
+fn limit(parts: &Parts) -> u64 {
+    let authorization = Authorization::of_request(parts);
+    let is_small = authorization.is_ok_and(|authorization| {
+        ["dynamodb", "sts", "iam"].contains(&authorization.scope().service())
+    });
+    if is_small { SMALL_LIMIT } else { LARGE_LIMIT }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
-    body::collect(body, REQUEST_LIMIT).await.map_err(|error| {
+async fn read(body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
+    body::collect(body, limit).await.map_err(|error| {
         let fault = match &error {
             BodyError::TooLarge { .. } => Fault::TooLarge,
             BodyError::Broken(_) => Fault::Invalid,
         };
-        Refusal::new(fault, error.to_string())
+        let hint = match &error {
+            BodyError::TooLarge { .. } => {
+                "; have the client send x-amz-content-sha256, so that it need not be read first"
+            }
+            BodyError::Broken(_) => "",
+        };
+        Refusal::new(fault, format!("{error}{hint}"))
     })
 }
 
-fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
+/// The `Host` header, or in HTTP/2 `:authority`; if both are there they must be equal.
+pub(crate) fn host_of(parts: &Parts) -> Option<&str> {
     let mut hosts = parts.headers.get_all(HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::new(Fault::Invalid, "the request must have exactly one Host header"));
-    };
-    let host = host.to_str().unwrap_or_default();
-    if parts.uri.authority().is_some_and(|authority| authority.as_str() != host) {
-        return Err(Refusal::new(Fault::Invalid, "the request names two different hosts"));
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    match (hosts.next().map(HeaderValue::to_str), hosts.next(), authority) {
+        (Some(Ok(host)), None, None) => Some(host),
+        (Some(Ok(host)), None, Some(authority)) if host == authority => Some(host),
+        (None, _, authority) => authority,
+        _ => None,
     }
+}
+
+fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
+    let host = host_of(parts)
+        .ok_or_else(|| Refusal::new(Fault::Invalid, "the request must name exactly one host"))?;
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Refusal::new(Fault::Invalid, "the request has two lengths"));
     }
@@ -136,7 +214,10 @@ fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
             let name = host.strip_suffix(":443").unwrap_or(host);
             name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case(dialled)
         }
-        Place::Endpoint => is_local(host),
+        Place::Endpoint(names) => {
+            let bare = bare(host);
+            is_local(host) || names.iter().any(|name| name.eq_ignore_ascii_case(bare))
+        }
     };
     if fits {
         return Ok(());
@@ -146,21 +227,27 @@ fn check_host(parts: &Parts, place: &Place) -> Result<(), Refusal> {
             "the request's Host `{}` is not the host that the connection was made to, `{dialled}`",
             shown(host)
         ),
-        Place::Endpoint => format!(
-            "this is an endpoint URL on localhost; the request's Host `{}` is not",
+        Place::Endpoint(_) => format!(
+            "this is an endpoint URL on localhost; the request's Host `{}` is not \
+             (where it is reached by other names, give them with --listen-name)",
             shown(host)
         ),
     };
     Err(Refusal::new(Fault::AccessDenied, message))
 }
 
-/// Whether a Host is this machine's: `localhost`, a name under it, or a loopback address.
-fn is_local(host: &str) -> bool {
+/// A Host without its port and brackets.
+fn bare(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name)
+}
+
+/// Whether a Host is this machine's: `localhost`, a name under it, or a loopback address.
+fn is_local(host: &str) -> bool {
+    let bare = bare(host);
     let lower = bare.to_ascii_lowercase();
     lower == "localhost"
         || lower.ends_with(".localhost")
@@ -207,6 +294,22 @@ mod tests {
         let host = &["s3.amazonaws.com"];
         assert!(check_host(&parts("https://s3.amazonaws.com/", host), &place).is_ok());
         assert!(check_host(&parts("https://evil.example.org/", host), &place).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_url_may_have_further_names() {
+        let names = ["host.docker.internal".to_owned(), "172.17.0.1".to_owned()];
+        let place = Place::Endpoint(names.to_vec().into());
+        for (host, fits) in [
+            ("localhost:8443", true),
+            ("host.docker.internal:8443", true),
+            ("HOST.docker.internal", true),
+            ("172.17.0.1:8443", true),
+            ("172.17.0.2:8443", false),
+            ("x.host.docker.internal:8443", false),
+        ] {
+            assert_eq!(check_host(&parts("/", &[host]), &place).is_ok(), fits, "{host}");
+        }
     }
 
     #[test]

@@ -14,14 +14,14 @@ use access::AppSessionId;
 use api::wire;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
-use h2::client::{Connection, SendRequest};
-use h2::{PingPong, RecvStream};
+use h2::client::{Connection, ResponseFuture, SendRequest};
+use h2::{PingPong, RecvStream, SendStream};
 use http::{Request, Response};
 use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::body::{self, Upload};
+use super::check::Refusal;
+use super::upload::{Stream, Upload};
 
 /// How long a request waits for a live connection before it is refused.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -76,6 +77,9 @@ pub enum RoadError {
     /// The connection broke after the request may have been sent.
     #[error("the connection to the app's agent broke before it answered")]
     Broken(#[source] h2::Error),
+    /// The body was not what was signed; the agent saw no end of it.
+    #[error("the body is refused: {}", .0.message)]
+    Refused(Refusal),
 }
 
 /// Why an attempt to dial failed.
@@ -210,11 +214,25 @@ impl Road {
             Upload::Whole(_) if is_empty => {}
             Upload::Whole(bytes) => up.send_data(bytes, true).map_err(RoadError::Broken)?,
             // Beside the reply, which may come before all has been sent.
-            Upload::Stream(body) => {
-                self.0.tasks.spawn(body::pump(body, up));
-            }
+            Upload::Stream(stream) => return self.beside(*stream, up, reply).await,
         }
         reply.await.map_err(RoadError::Broken)
+    }
+
+    async fn beside(
+        &self,
+        stream: Stream,
+        up: SendStream<Bytes>,
+        reply: ResponseFuture,
+    ) -> Result<Response<RecvStream>, RoadError> {
+        let (refuse, mut refused) = oneshot::channel();
+        self.0.tasks.spawn(stream.pump(up, refuse));
+        let error = match reply.await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        // A stream that we have reset ourselves fails too.
+        Err(refused.try_recv().map_or(RoadError::Broken(error), RoadError::Refused))
     }
 
     fn lane(&self) -> &Lane {

@@ -4,32 +4,29 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use api::error::Chain;
-use api::wire::{HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID};
+use api::wire::{
+    BODY_DECODED, HEADER_BODY, HEADER_HTTP, HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID, HTTP_2,
+};
 use aws::Service;
 use aws::reply::{ErrorReply, Fault, service_of};
-use aws::sigv4::Keys;
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use tracing::debug;
 use uuid::Uuid;
 
 use super::body::Body;
-use super::check::{self, Checked, Place, Refusal};
-use super::dial::{DialError, Road, RoadError};
-use super::session::SessionState;
+use super::check::{self, Checked, Place, Refusal, Told};
+use super::dial::{DialError, RoadError};
+use super::key_ring::{KeyRing, LocalKey};
 
 /// What answering a request takes. Shared by every connection.
 #[derive(Debug)]
 pub struct Desk {
-    /// The way to the agent.
-    pub road: Road,
-    /// The throwaway keys that requests must be signed with.
-    pub keys: Keys,
-    /// The app session.
-    pub session: Arc<SessionState>,
+    /// The keys that requests may be signed with, and where each pair leads.
+    pub ring: Arc<dyn KeyRing>,
     /// The clock.
     pub now: fn() -> SystemTime,
 }
@@ -56,24 +53,29 @@ impl Desk {
     pub(crate) async fn answer(&self, place: &Place, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let now = (self.now)();
-        let checked = match check::check(&parts, body, place, (&self.keys, now)).await {
+        let checked = match check::check(&parts, body, place, (&*self.ring, self.now)).await {
             Ok(checked) => checked,
-            Err(refusal) => return reply_of(service_of(&parts), &refusal),
+            Err(refusal) => return self.reply_of(service_of(&parts), &refusal),
         };
         let service = checked.service;
-        if self.session.has_ended(now) {
-            return reply_of(service, &self.ended());
+        if checked.key.session.has_ended(now) {
+            return self.reply_of(service, &checked.key.ended());
         }
         match self.pass(parts, checked).await {
             Ok(reply) => reply,
-            Err(refusal) => reply_of(service, &refusal),
+            Err(refusal) => self.reply_of(service, &refusal),
         }
     }
 
     async fn pass(&self, mut parts: Parts, checked: Checked) -> Result<Response<Body>, Refusal> {
-        reshape(&mut parts, checked.hash)?;
-        let reply = self.road.send(Request::from_parts(parts, ()), checked.upload).await;
-        let (mut head, body) = reply.map_err(|error| self.unavailable(&error))?.into_parts();
+        reshape(&mut parts, checked.told)?;
+        let key = checked.key;
+        let reply = key.road.send(Request::from_parts(parts, ()), checked.upload).await;
+        let reply = reply.map_err(|error| match error {
+            RoadError::Refused(refusal) => refusal,
+            error => key.unavailable(&error),
+        })?;
+        let (mut head, body) = reply.into_parts();
         let body = Body::of_reply(&head.headers, body).await.map_err(|error| {
             Refusal::new(Fault::Unavailable, format!("the answer broke off: {}", Chain(&error)))
         })?;
@@ -81,6 +83,30 @@ impl Desk {
         Ok(Response::from_parts(head, body))
     }
 
+    /// A refusal in the service's own protocol. Its `Date` is what SDKs correct their clock by.
+    fn reply_of(&self, service: Option<Service>, refusal: &Refusal) -> Response<Body> {
+        let id = Uuid::new_v4().to_string();
+        debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
+        let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
+        let mut reply = reply.into_response().map(Body::whole);
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            reply.headers_mut().insert(HEADER_REQUEST_ID, id);
+        }
+        if let Some(date) = http_date((self.now)()) {
+            reply.headers_mut().insert(DATE, date);
+        }
+        reply
+    }
+}
+
+/// A time as HTTP writes it (RFC 9110 section 5.6.7).
+fn http_date(time: SystemTime) -> Option<HeaderValue> {
+    let time = jiff::Timestamp::try_from(time).ok()?;
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).ok()
+}
+
+impl LocalKey {
     fn ended(&self) -> Refusal {
         let app = self.session.app();
         let message = format!(
@@ -110,36 +136,37 @@ impl Desk {
     }
 }
 
-/// A refusal in the service's own protocol.
-fn reply_of(service: Option<Service>, refusal: &Refusal) -> Response<Body> {
-    let id = Uuid::new_v4().to_string();
-    debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
-    let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
-    let mut reply = reply.into_response().map(Body::whole);
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        reply.headers_mut().insert(HEADER_REQUEST_ID, id);
-    }
-    reply
-}
-
 /// Makes the head of an HTTP/2 request to the agent out of the client's.
-fn reshape(parts: &mut Parts, hash: Option<[u8; 32]>) -> Result<(), Refusal> {
+fn reshape(parts: &mut Parts, told: Told) -> Result<(), Refusal> {
     let bad = |_| Refusal::new(Fault::Invalid, "the request's target is no path");
-    let host = parts.headers.remove(HOST);
-    let host = host.ok_or_else(|| Refusal::new(Fault::Invalid, "the request has no Host"))?;
+    let host = check::host_of(parts).map(str::as_bytes).map(Authority::try_from);
+    let host = host.ok_or_else(|| Refusal::new(Fault::Invalid, "the request has no host"))?;
+    let host = host.map_err(bad)?;
+    parts.headers.remove(HOST);
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = Some(Scheme::HTTPS);
-    uri.authority = Some(host.as_bytes().try_into().map_err(bad)?);
+    uri.authority = Some(host);
     uri.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     parts.uri = Uri::from_parts(uri)
         .map_err(|_| Refusal::new(Fault::Invalid, "the request's target is no path"))?;
+    let speaks_http_2 = parts.version == Version::HTTP_2;
     parts.version = Version::HTTP_2;
     parts.extensions.clear();
     strip(&mut parts.headers);
-    if let Some(hash) = hash {
-        let hash = HeaderValue::from_str(&hex::encode(hash))
-            .map_err(|_| Refusal::new(Fault::Internal, "the body's hash is no header"))?;
-        parts.headers.insert(HEADER_PAYLOAD_SHA256, hash);
+    if speaks_http_2 {
+        parts.headers.insert(HEADER_HTTP, HeaderValue::from_static(HTTP_2));
+    }
+    match told {
+        Told::Nothing => {}
+        Told::Payload(payload) => {
+            let payload = HeaderValue::from_str(&payload.text())
+                .map_err(|_| Refusal::new(Fault::Internal, "the body's hash is no header"))?;
+            parts.headers.insert(HEADER_PAYLOAD_SHA256, payload);
+        }
+        Told::Decoded(length) => {
+            parts.headers.insert(HEADER_BODY, HeaderValue::from_static(BODY_DECODED));
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
     }
     Ok(())
 }
@@ -170,11 +197,13 @@ fn strip(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use aws::sigv4::PayloadHash;
+
     use super::*;
 
     fn reshaped(request: http::request::Builder) -> Parts {
         let mut parts = request.body(()).unwrap().into_parts().0;
-        reshape(&mut parts, Some([0xab; 32])).unwrap();
+        reshape(&mut parts, Told::Payload(PayloadHash::Sha256([0xab; 32]))).unwrap();
         parts
     }
 

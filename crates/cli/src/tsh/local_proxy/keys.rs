@@ -1,8 +1,9 @@
 //! Throwaway keys: what the AWS tools sign with, worth nothing outside this process.
 
+use std::sync::Arc;
+
 use aws::Secret;
 use aws::sigv4::{Credentials, Keys};
-use aws_lc_rs::hmac;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -28,18 +29,29 @@ pub enum BadKeys {
 }
 
 impl ThrowawayKeys {
-    /// Keys that stay the same while an app session lasts: derived from the
-    /// session's private key, which gives nothing away about that key.
+    /// A new pair.
     #[must_use]
-    pub fn of_session(private_key: &str, session: &str) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, private_key.as_bytes());
-        let part = |label: &str| {
-            let tag = hmac::sign(&key, format!("causeway throwaway {label} {session}").as_bytes());
-            let mut bytes = [0; 16];
-            bytes.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-            uuid::Builder::from_random_bytes(bytes).into_uuid()
-        };
-        Self::of_uuids(part("access key"), part("secret key"))
+    pub fn random() -> Self {
+        Self::of_uuids(Uuid::new_v4(), Uuid::new_v4())
+    }
+
+    /// A pair that was made before.
+    #[must_use]
+    pub fn of_credentials(credentials: &Credentials) -> Self {
+        Self {
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.clone(),
+        }
+    }
+
+    /// The pair as credentials.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+            session_token: None,
+        }
     }
 
     /// Keys that the user has fixed in the environment.
@@ -86,12 +98,8 @@ impl ThrowawayKeys {
 
     /// What signatures are checked with.
     #[must_use]
-    pub fn verifier(&self) -> Keys {
-        Keys::new(Credentials {
-            access_key_id: self.access_key_id.clone(),
-            secret_access_key: self.secret_access_key.clone(),
-            session_token: None,
-        })
+    pub fn verifier(&self) -> Arc<Keys> {
+        Arc::new(Keys::new(self.credentials()))
     }
 }
 
@@ -100,15 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_last_as_long_as_their_session() {
-        let first = ThrowawayKeys::of_session("key", "session-1");
-        let again = ThrowawayKeys::of_session("key", "session-1");
-        let next = ThrowawayKeys::of_session("key", "session-2");
-        assert_eq!(first.access_key_id(), again.access_key_id());
-        assert_eq!(first.secret_access_key(), again.secret_access_key());
-        assert_ne!(first.access_key_id(), next.access_key_id());
+    fn each_pair_is_new() {
+        let (first, second) = (ThrowawayKeys::random(), ThrowawayKeys::random());
+        assert_ne!(first.access_key_id(), second.access_key_id());
+        assert_ne!(first.secret_access_key(), second.secret_access_key());
         assert_ne!(first.access_key_id(), first.secret_access_key());
         assert_eq!(first.access_key_id().len(), 36);
+        let again = ThrowawayKeys::of_credentials(&first.credentials());
+        assert_eq!(again.secret_access_key(), first.secret_access_key());
     }
 
     #[test]
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_secret_is_not_printed() {
-        let keys = ThrowawayKeys::of_session("key", "session");
+        let keys = ThrowawayKeys::random();
         assert!(!format!("{keys:?}").contains(keys.secret_access_key()));
     }
 }

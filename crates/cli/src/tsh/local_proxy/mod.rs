@@ -10,13 +10,16 @@ mod check;
 mod connect;
 mod dial;
 mod forward;
+mod key_ring;
 mod keys;
 mod listen;
 mod pass_through;
 mod session;
+mod upload;
 
 pub use dial::{DialError, Road, RoadError, Route};
 pub use forward::Desk;
+pub use key_ring::{KeyRing, LocalKey};
 pub use keys::{BadKeys, ThrowawayKeys};
 pub use listen::{LocalProxy, Mode, Settings, StartError};
 pub use pass_through::{NoProxy, Upstream, UpstreamError};

@@ -24,11 +24,17 @@ use tokio_util::task::TaskTracker;
 use super::Cluster;
 use crate::edge;
 
+/// Bytes of a body that are kept.
+const KEPT: usize = 256 * 1024;
+
 /// What one request was.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) uri: String,
     pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// None if the body broke off.
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// A running stand-in.
@@ -121,11 +127,23 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, mut body) = request.into_parts();
     let mut length = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        length += frame.data_ref().map_or(0, |data| data.len() as u64);
+    let (mut kept, mut trailers) = (Vec::new(), Some(HeaderMap::new()));
+    while let Some(frame) = body.frame().await {
+        match frame.map(hyper::body::Frame::into_data) {
+            Ok(Ok(data)) => {
+                length += data.len() as u64;
+                // Of large bodies their length is enough.
+                kept.extend(data.iter().take(KEPT - kept.len().min(KEPT)));
+            }
+            Ok(Err(frame)) => trailers = frame.into_trailers().ok(),
+            Err(_) => {
+                trailers = None;
+                break;
+            }
+        }
     }
     let uri = parts.uri.to_string();
-    seen.lock().unwrap().push(Seen { uri, headers: parts.headers });
+    seen.lock().unwrap().push(Seen { uri, headers: parts.headers, body: kept, trailers });
     if parts.uri.path() == "/hang" {
         std::future::pending::<()>().await;
     }

@@ -16,7 +16,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2::SendRequest as Http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pki::{Clock, WebTrust};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -42,6 +43,7 @@ pub(super) struct Call {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: String,
     pub(super) signing: Signing,
+    pub(super) time: SystemTime,
 }
 
 /// How the body is covered.
@@ -66,6 +68,7 @@ impl Call {
             ],
             body: "{\"Limit\":10}".to_owned(),
             signing: Signing::Hash,
+            time: edge::now(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Call {
             headers: Vec::new(),
             body: String::new(),
             signing: Signing::Declared(declared.to_owned()),
+            time: edge::now(),
         }
     }
 
@@ -98,7 +102,7 @@ impl Call {
             .identity(&identity)
             .region("us-east-1")
             .name(self.service)
-            .time(edge::now())
+            .time(self.time)
             .settings(settings)
             .build()
             .unwrap()
@@ -144,6 +148,38 @@ pub(super) async fn by_proxy(bench: &Bench, host: &str) -> SendRequest<AnyBody> 
     let (answer, stream) = connect(bench.proxy.address(), &head).await;
     assert_eq!(answer, "HTTP/1.1 200 Connection established");
     over_tls(bench, host, stream).await
+}
+
+/// The protocol that is chosen of those offered.
+pub(super) async fn chosen(
+    bench: &Bench,
+    name: &str,
+    stream: TcpStream,
+    offers: Vec<Vec<u8>>,
+) -> String {
+    let trust = WebTrust::System { extra: vec![bench.ca.cert().clone()] };
+    let clock = Clock::from(edge::now as fn() -> SystemTime);
+    let tls = pki::web::web_client(&trust, offers, clock).unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TlsConnector::from(Arc::clone(&tls)).connect(name, stream).await.unwrap();
+    let chosen = stream.get_ref().1.alpn_protocol().unwrap_or_default();
+    String::from_utf8(chosen.to_vec()).unwrap()
+}
+
+/// HTTP/2 with what answers under a name.
+pub(super) async fn http_2(bench: &Bench, name: &str, stream: TcpStream) -> Http2<AnyBody> {
+    let trust = WebTrust::System { extra: vec![bench.ca.cert().clone()] };
+    let clock = Clock::from(edge::now as fn() -> SystemTime);
+    let tls = pki::web::web_client(&trust, vec![b"h2".to_vec()], clock).unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TlsConnector::from(Arc::clone(&tls)).connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio_util::task::TaskTracker::new().spawn(connection);
+    sender
 }
 
 pub(super) async fn over_tls(bench: &Bench, name: &str, stream: TcpStream) -> SendRequest<AnyBody> {

@@ -4,6 +4,7 @@ mod agent;
 mod client;
 mod refusals;
 mod road;
+mod streamed;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::agent::Agent;
-use super::{Desk, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream};
+use super::{
+    Desk, LocalKey, LocalProxy, Mode, Road, Route, SessionState, Settings, ThrowawayKeys, Upstream,
+};
 use crate::edge;
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
@@ -104,13 +107,19 @@ impl Bench {
         let agent = Agent::start(&cluster, 0).await;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let road = Road::open(cluster.route(agent.address().to_string()), &tasks, &stop);
-        let keys = ThrowawayKeys::of_session("private key", SESSION);
+        let keys = ThrowawayKeys::random();
         let ca = LocalCa::generate("aws", edge::now(), Duration::from_secs(3600)).unwrap();
         let end = edge::now() + Duration::from_secs(3600);
         let session = Arc::new(SessionState::new(AppName::parse("aws").unwrap(), end));
-        let desk =
-            Desk { road, keys: keys.verifier(), session: Arc::clone(&session), now: edge::now };
-        let settings = Settings { mode, port: 0, local_ca: ca.clone(), desk };
+        let key = LocalKey { keys: keys.verifier(), road, session: Arc::clone(&session) };
+        let desk = Desk { ring: Arc::new(key), now: edge::now };
+        let settings = Settings {
+            mode,
+            listen: ([127, 0, 0, 1], 0).into(),
+            names: Vec::new(),
+            local_ca: ca.clone(),
+            desk,
+        };
         let proxy = LocalProxy::start(settings, &tasks, &stop).await.unwrap();
         Self { cluster, agent, proxy, keys, ca, session, stop }
     }
