@@ -3,6 +3,7 @@
 use access::{App, Lock, Role, User};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::types::auth_preference::ClusterAuthPreference;
 use crate::types::tokens::Token;
 use crate::yaml::{self, Document, YamlProblem};
 
@@ -20,11 +21,14 @@ pub enum Kind {
     App,
     /// `kind: lock`.
     Lock,
+    /// `kind: cluster_auth_preference`, or `cap`.
+    ClusterAuthPreference,
 }
 
 impl Kind {
     /// Every kind, in the order in which `tctl get all` writes them.
-    pub const ALL: [Self; 5] = [Self::Role, Self::User, Self::Token, Self::App, Self::Lock];
+    pub const ALL: [Self; 6] =
+        [Self::Role, Self::User, Self::Token, Self::App, Self::Lock, Self::ClusterAuthPreference];
 
     /// As the `kind` line writes it.
     #[must_use]
@@ -35,6 +39,7 @@ impl Kind {
             Self::Token => "token",
             Self::App => "app",
             Self::Lock => "lock",
+            Self::ClusterAuthPreference => "cluster_auth_preference",
         }
     }
 
@@ -44,6 +49,9 @@ impl Kind {
     /// When no kind has this name.
     pub fn parse(text: &str) -> Result<Self, UnknownKind> {
         let lower = text.trim().to_ascii_lowercase();
+        if lower == "cap" {
+            return Ok(Self::ClusterAuthPreference);
+        }
         let singular = lower.strip_suffix('s').unwrap_or(&lower);
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == singular);
         found.ok_or(UnknownKind { text: lower })
@@ -58,7 +66,9 @@ impl std::fmt::Display for Kind {
 
 /// A text that names no kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("resources of type \"{text}\" are not supported; expected role, user, token, app or lock")]
+#[error(
+    "resources of type \"{text}\" are not supported; expected role, user, token, app, lock or cluster_auth_preference"
+)]
 pub struct UnknownKind {
     /// What was typed.
     pub text: String,
@@ -78,6 +88,8 @@ pub enum Resource {
     App(Box<App>),
     /// A lock.
     Lock(Box<Lock>),
+    /// How users log in.
+    ClusterAuthPreference(Box<ClusterAuthPreference>),
 }
 
 impl Resource {
@@ -90,6 +102,7 @@ impl Resource {
             Self::Token(_) => Kind::Token,
             Self::App(_) => Kind::App,
             Self::Lock(_) => Kind::Lock,
+            Self::ClusterAuthPreference(_) => Kind::ClusterAuthPreference,
         }
     }
 
@@ -102,6 +115,7 @@ impl Resource {
             Self::Token(token) => &token.metadata.name,
             Self::App(app) => app.name().as_str(),
             Self::Lock(lock) => lock.name().as_str(),
+            Self::ClusterAuthPreference(preference) => &preference.metadata.name,
         }
     }
 
@@ -124,6 +138,7 @@ impl Resource {
             Kind::Token => Self::Token(document.read(file)?),
             Kind::App => Self::App(document.read(file)?),
             Kind::Lock => Self::Lock(document.read(file)?),
+            Kind::ClusterAuthPreference => Self::ClusterAuthPreference(document.read(file)?),
         })
     }
 
@@ -155,6 +170,9 @@ impl<'de> Deserialize<'de> for Resource {
             Kind::Token => serde_json::from_value(value).map(Self::Token),
             Kind::App => serde_json::from_value(value).map(Self::App),
             Kind::Lock => serde_json::from_value(value).map(Self::Lock),
+            Kind::ClusterAuthPreference => {
+                serde_json::from_value(value).map(Self::ClusterAuthPreference)
+            }
         };
         read.map_err(D::Error::custom)
     }

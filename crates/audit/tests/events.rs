@@ -119,6 +119,13 @@ fn web_sessions() -> Vec<What> {
             user_agent: Some(text("Mozilla/5.0")),
         }
         .into(),
+        AuthPreferenceUpdate {
+            user: text("admin"),
+            second_factor: text("on"),
+            require_session_mfa: true,
+            allow_local_auth: true,
+        }
+        .into(),
         end(None, "logout").into(),
         end(Some("admin"), "ended by an administrator").into(),
         code("login", false).into(),

@@ -9,6 +9,7 @@ use access::{
     AuthPreference, Claims, ClusterName, HostClaims, HostId, Identity, Lock, Policy, Role,
     SystemRole, User, UserNow,
 };
+use api::types::auth_preference::{AUTH_PREFERENCE_NAME, ClusterAuthPreference};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use pki::Clock;
 use tokio::sync::{OnceCell, Semaphore};
@@ -74,6 +75,7 @@ pub(crate) struct Cluster {
     /// Browsers' codes for `tsh`.
     pub(crate) codes: Ceremonies<browser_codes::Code>,
     preference: ArcSwap<Preference>,
+    reloading: tokio::sync::Mutex<()>,
     clock: Clock,
 }
 
@@ -116,6 +118,7 @@ impl Cluster {
             offers: Ceremonies::lasting(mfa::LIFE),
             codes: Ceremonies::lasting(browser_codes::LIFE),
             preference,
+            reloading: tokio::sync::Mutex::default(),
             clock,
         }
     }
@@ -128,6 +131,20 @@ impl Cluster {
     /// What holds for logins and sessions.
     pub(crate) fn preference(&self) -> Arc<Preference> {
         self.preference.load_full()
+    }
+
+    /// Takes up what was stored of it. One at a time, so that an older one never comes last.
+    pub(crate) async fn reload_preference(&self) -> Result<(), Refusal> {
+        let _turn = self.reloading.lock().await;
+        let read = |reader: &Reader<'_>| reader.find::<ClusterAuthPreference>(AUTH_PREFERENCE_NAME);
+        let stored = self.store.read(read).await?;
+        let defaults = Preference::of(&self.config);
+        let preference = match stored {
+            Some(stored) => defaults.overlaid(&stored.spec),
+            None => defaults,
+        };
+        self.preference.store(Arc::new(preference));
+        Ok(())
     }
 
     /// Since when a web session must have been used to be live.

@@ -32,7 +32,7 @@ pub(crate) async fn resources(
     query: PageQuery,
 ) -> Result<ResourcePage, Refusal> {
     let part = part(&query)?;
-    if matches!(kind, Kind::Token | Kind::App) {
+    if matches!(kind, Kind::Token | Kind::App | Kind::ClusterAuthPreference) {
         // Tokens stand in the settings too, and of apps the roles of the caller choose.
         let all = resources::list(cluster, caller, kind).await?;
         return Ok(cut(kind, all, &part));

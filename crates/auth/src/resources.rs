@@ -8,10 +8,12 @@ use access::rules::Verb;
 use access::{App, AppRequest, Lock, Role, User};
 use api::Resource;
 use api::resource::{Kind, PutMode, PutOutcome, PutReply, PutRequest};
+use api::types::auth_preference::{AUTH_PREFERENCE_NAME, ClusterAuthPreference};
 use api::types::tokens::Token;
 
 use crate::caller::{Actor, Caller};
 use crate::cluster::{Asked, Cluster};
+use crate::preference::{self, Preference};
 use crate::refusal::Refusal;
 use crate::store::{Reader, Tx, not_found};
 use crate::{apps, locks, roles, tokens, users};
@@ -24,12 +26,17 @@ pub(crate) async fn put(
 ) -> Result<PutReply, Refusal> {
     let PutRequest { resource, mode } = request;
     let actor = permit_put(cluster, caller, &resource, mode).await?;
-    checked(&resource)?;
+    checked(cluster, &resource)?;
     if tokens::is_fixed(&cluster.config.static_tokens, resource.name()) {
         return Err(fixed_token());
     }
     let warnings = warnings(&resource).iter().map(Finding::to_string).collect();
-    let outcome = cluster.store.write(move |tx| store(tx, &actor, resource, mode)).await?;
+    let (kind, defaults) = (resource.kind(), Preference::of(&cluster.config));
+    let outcome =
+        cluster.store.write(move |tx| store(tx, (&actor, defaults), resource, mode)).await?;
+    if kind == Kind::ClusterAuthPreference {
+        cluster.reload_preference().await?;
+    }
     Ok(PutReply { outcome, warnings })
 }
 
@@ -49,6 +56,9 @@ pub(crate) async fn list(
         });
         let fixed = tokens::fixed(&cluster.config.static_tokens);
         found.extend(fixed.into_iter().map(|token| Resource::Token(Box::new(token))));
+    }
+    if kind == Kind::ClusterAuthPreference {
+        return Ok(vec![preferred(cluster, found.pop())]);
     }
     if kind == Kind::App {
         return only_visible(cluster, caller, found).await;
@@ -77,7 +87,14 @@ pub(crate) async fn get(
     let asked = Asked { name: Some(&name), ..Asked::of(&verbs, kind.as_str()) };
     cluster.authorize(caller, &asked).await?;
     let shown = name.clone();
-    let found = cluster.store.read(move |reader| one(reader, kind, &name)).await?;
+    let found = cluster.store.read(move |reader| find(reader, kind, &name)).await?;
+    let found = match found {
+        // There is always one: what the settings say.
+        found if kind == Kind::ClusterAuthPreference && shown == AUTH_PREFERENCE_NAME => {
+            preferred(cluster, found)
+        }
+        found => found.ok_or_else(|| not_found(kind, &shown))?,
+    };
     let labels = labels(&found).clone();
     let asked = Asked {
         name: Some(found.name()),
@@ -128,6 +145,7 @@ pub(crate) async fn delete(
     if kind == Kind::Token && tokens::is_fixed(&cluster.config.static_tokens, &name) {
         return Err(fixed_token());
     }
+    let defaults = Preference::of(&cluster.config);
     cluster
         .store
         .write(move |tx| match kind {
@@ -136,8 +154,13 @@ pub(crate) async fn delete(
             Kind::Token => tokens::delete(tx, &actor, &name),
             Kind::App => apps::delete(tx, &actor, &name),
             Kind::Lock => locks::delete(tx, &actor, &name),
+            Kind::ClusterAuthPreference => preference::delete(tx, (&actor, defaults), &name),
         })
-        .await
+        .await?;
+    if kind == Kind::ClusterAuthPreference {
+        cluster.reload_preference().await?;
+    }
+    Ok(())
 }
 
 /// Creating takes `create`; replacing takes `create` and `update`; changing takes `update`, each
@@ -187,7 +210,16 @@ fn fixed_token() -> Refusal {
         .hint("change it there and restart the Auth Service")
 }
 
-fn checked(resource: &Resource) -> Result<(), Refusal> {
+/// What holds, in the envelope of what was stored.
+fn preferred(cluster: &Cluster, stored: Option<Resource>) -> Resource {
+    let stored = stored.and_then(|stored| match stored {
+        Resource::ClusterAuthPreference(stored) => Some(*stored),
+        _ => None,
+    });
+    Resource::ClusterAuthPreference(Box::new(preference::shown(cluster, stored)))
+}
+
+fn checked(cluster: &Cluster, resource: &Resource) -> Result<(), Refusal> {
     use access::resource::validate;
     let checked = match resource {
         Resource::Role(role) => validate(role.as_ref()),
@@ -195,6 +227,7 @@ fn checked(resource: &Resource) -> Result<(), Refusal> {
         Resource::App(app) => validate(app.as_ref()),
         Resource::Lock(lock) => validate(lock.as_ref()),
         Resource::Token(token) => return tokens::valid(token),
+        Resource::ClusterAuthPreference(given) => return preference::valid(cluster, given),
     };
     checked.map_err(|invalid| Refusal::invalid(invalid.to_string()))
 }
@@ -206,7 +239,7 @@ fn warnings(resource: &Resource) -> Vec<Finding> {
         Resource::User(user) => warnings(user.as_ref()),
         Resource::App(app) => warnings(app.as_ref()),
         Resource::Lock(lock) => warnings(lock.as_ref()),
-        Resource::Token(_) => Vec::new(),
+        Resource::Token(_) | Resource::ClusterAuthPreference(_) => Vec::new(),
     }
 }
 
@@ -216,13 +249,14 @@ fn labels(resource: &Resource) -> &BTreeMap<String, String> {
         Resource::User(user) => &user.metadata.labels,
         Resource::App(app) => &app.metadata.labels,
         Resource::Lock(lock) => &lock.metadata.labels,
+        Resource::ClusterAuthPreference(preference) => &preference.metadata.labels,
         Resource::Token(token) => &token.metadata.labels,
     }
 }
 
 fn store(
     tx: &mut Tx<'_>,
-    actor: &Actor,
+    (actor, defaults): (&Actor, Preference),
     resource: Resource,
     mode: PutMode,
 ) -> Result<PutOutcome, Refusal> {
@@ -232,6 +266,9 @@ fn store(
         Resource::Token(token) => tokens::put(tx, actor, *token, mode),
         Resource::App(app) => apps::put(tx, actor, *app, mode),
         Resource::Lock(lock) => locks::put(tx, actor, *lock, mode),
+        Resource::ClusterAuthPreference(given) => {
+            preference::put(tx, (actor, defaults), *given, mode)
+        }
     }
 }
 
@@ -242,11 +279,10 @@ fn find(reader: &Reader<'_>, kind: Kind, name: &str) -> Result<Option<Resource>,
         Kind::Token => reader.find::<Token>(name)?.map(|token| Resource::Token(Box::new(token))),
         Kind::App => reader.find::<App>(name)?.map(|app| Resource::App(Box::new(app))),
         Kind::Lock => reader.find::<Lock>(name)?.map(|lock| Resource::Lock(Box::new(lock))),
+        Kind::ClusterAuthPreference => reader
+            .find::<ClusterAuthPreference>(name)?
+            .map(|preference| Resource::ClusterAuthPreference(Box::new(preference))),
     })
-}
-
-fn one(reader: &Reader<'_>, kind: Kind, name: &str) -> Result<Resource, Refusal> {
-    find(reader, kind, name)?.ok_or_else(|| not_found(kind, name))
 }
 
 fn all(reader: &Reader<'_>, kind: Kind) -> Result<Vec<Resource>, Refusal> {
@@ -259,5 +295,6 @@ fn all(reader: &Reader<'_>, kind: Kind) -> Result<Vec<Resource>, Refusal> {
         Kind::Token => boxed(reader.list()?, Resource::Token),
         Kind::App => boxed(reader.list()?, Resource::App),
         Kind::Lock => boxed(reader.list()?, Resource::Lock),
+        Kind::ClusterAuthPreference => boxed(reader.list()?, Resource::ClusterAuthPreference),
     })
 }

@@ -105,6 +105,7 @@ async fn listen(cluster: &Arc<Cluster>, clock: Clock) -> Result<Handle, StartErr
     let trust = cluster.authorities.trust().clone();
     let all = {
         let trust = trust.clone();
+        cluster.reload_preference().await?;
         let preference = cluster.preference().now();
         let told = (trust, preference);
         cluster.store.read(move |reader| watch::everything(reader, told, now)).await?

@@ -5,6 +5,7 @@ pub mod app_servers;
 pub mod app_sessions;
 pub mod app_tokens;
 pub mod audit;
+pub mod auth_preference;
 pub mod browser_codes;
 pub mod console;
 pub mod invites;

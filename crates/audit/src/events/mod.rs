@@ -8,6 +8,7 @@ mod apps;
 mod auth;
 mod certs;
 mod locks;
+mod preference;
 mod requests;
 mod roles;
 mod sessions;
@@ -25,6 +26,7 @@ pub use apps::{AppCreate, AppDelete, AppUpdate};
 pub use auth::AuthFailure;
 pub use certs::{CertCreate, CertIdentity, RouteToApp};
 pub use locks::{LockCreated, LockDeleted, LockTarget};
+pub use preference::AuthPreferenceUpdate;
 pub use requests::{AppRequest, DynamoDbRequest, Outcome, RequestFields};
 pub use roles::{RoleCreated, RoleDeleted, RoleUpdated};
 pub use sessions::{AppSessionEnd, AppSessionStart};
@@ -199,6 +201,8 @@ kinds! {
     InstanceJoin = "instance.join",
     /// A certificate was issued.
     CertCreate = "cert.create",
+    /// The settings of logging in were changed. Ours.
+    AuthPreferenceUpdate = "auth_preference.update",
     /// A lock was set.
     LockCreated = "lock.created",
     /// A lock was removed.

@@ -3,6 +3,7 @@
 use access::{App, Lock, Role, User};
 use api::Resource;
 use api::resource::Kind;
+use api::types::auth_preference::ClusterAuthPreference;
 use api::types::tokens::Token;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
@@ -61,6 +62,9 @@ fn read(kind: Kind, body: &str) -> Result<Resource, Refusal> {
         Kind::Token => Resource::Token(boxed::<Token>(body)?),
         Kind::App => Resource::App(boxed::<App>(body)?),
         Kind::Lock => Resource::Lock(boxed::<Lock>(body)?),
+        Kind::ClusterAuthPreference => {
+            Resource::ClusterAuthPreference(boxed::<ClusterAuthPreference>(body)?)
+        }
     })
 }
 

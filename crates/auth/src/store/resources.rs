@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use access::{App, Lock, Role, User};
 use api::resource::Kind;
+use api::types::auth_preference::ClusterAuthPreference;
 use api::types::tokens::Token;
 use rusqlite::{OptionalExtension as _, params};
 use serde::Serialize;
@@ -60,6 +61,7 @@ shelves! {
     Token ends |_| None;
     App ends |_| None;
     Lock ends |lock| lock.spec.expires;
+    ClusterAuthPreference ends |_| None;
 }
 
 impl Reader<'_> {

@@ -12,6 +12,7 @@ mod migrating;
 mod passkey;
 mod passkeys;
 mod people;
+mod preferences;
 mod resources;
 mod session_mfa;
 mod sessions;

@@ -76,6 +76,7 @@ fn without_revision(mut resource: Resource) -> Resource {
         }
         Resource::Token(token) => token.metadata.revision = None,
         Resource::App(app) => app.metadata.revision = None,
+        Resource::ClusterAuthPreference(preference) => preference.metadata.revision = None,
         Resource::Lock(lock) => lock.metadata.revision = None,
     }
     resource

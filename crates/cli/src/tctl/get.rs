@@ -1,7 +1,9 @@
 //! `tctl get`: resources as YAML, JSON or tables.
 
+use access::resource::RequireMfa;
 use api::Client;
 use api::resource::{Kind, Resource};
+use api::types::auth_preference::ClusterAuthPreference;
 use clap::{Args, ValueEnum};
 
 use super::reference::Reference;
@@ -114,6 +116,12 @@ fn text(kind: Option<Kind>, resources: Vec<Resource>) -> String {
             Resource::Lock(lock) => Some(*lock),
             _ => None,
         })),
+        Some(Kind::ClusterAuthPreference) => {
+            preferences_text(&only(resources, |resource| match resource {
+                Resource::ClusterAuthPreference(preference) => Some(*preference),
+                _ => None,
+            }))
+        }
         Some(Kind::Role) | None => {
             let rows: Vec<Vec<String>> = resources
                 .iter()
@@ -126,6 +134,21 @@ fn text(kind: Option<Kind>, resources: Vec<Resource>) -> String {
             table::table(&["Role", "Allowed to assume"], &rows)
         }
     }
+}
+
+fn preferences_text(preferences: &[ClusterAuthPreference]) -> String {
+    let rows: Vec<Vec<String>> = preferences
+        .iter()
+        .map(|preference| {
+            let spec = &preference.spec;
+            let factor = spec.second_factor.unwrap_or_default();
+            let is_asked = spec.require_session_mfa.unwrap_or_default() != RequireMfa::No;
+            let local = spec.allow_local_auth.unwrap_or(true);
+            let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+            vec!["local".to_owned(), factor.as_str().to_owned(), yes_no(is_asked), yes_no(local)]
+        })
+        .collect();
+    table::table(&["Type", "Second Factor", "Session MFA", "Local Auth"], &rows)
 }
 
 fn role_arns(role: &access::Role) -> String {

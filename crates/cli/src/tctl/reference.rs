@@ -64,6 +64,7 @@ pub fn word(kind: Kind) -> &'static str {
         Kind::Token => "provision_token",
         Kind::App => "application",
         Kind::Lock => "lock",
+        Kind::ClusterAuthPreference => "cluster auth preference",
     }
 }
 

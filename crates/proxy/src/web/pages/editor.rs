@@ -162,7 +162,9 @@ fn read(desk: &Desk<'_>, yaml: &str) -> Result<Resource, Vec<Mistake>> {
         return Err(at(line_of(yaml, "kind"), words));
     }
     if let Some(name) = desk.name.filter(|name| *name != resource.name()) {
-        let words = format!("The name cannot be changed here; it is `{name}`. For another name make a new one.");
+        let words = format!(
+            "The name cannot be changed here; it is `{name}`. For another name make a new one."
+        );
         return Err(at(line_of(yaml, "metadata.name"), words));
     }
     let findings = findings(&resource);
@@ -182,7 +184,8 @@ fn findings(resource: &Resource) -> Vec<Finding> {
         Resource::User(user) => validate(&**user),
         Resource::App(app) => validate(&**app),
         Resource::Lock(lock) => validate(&**lock),
-        Resource::Token(_) => Ok(()),
+        // The Auth Service says what of it does not fit.
+        Resource::Token(_) | Resource::ClusterAuthPreference(_) => Ok(()),
     };
     checked.err().map(|invalid| invalid.findings).unwrap_or_default()
 }
@@ -203,7 +206,9 @@ fn line_of(yaml: &str, path: &str) -> usize {
         if let Some(index) = index {
             let items = lines.iter().enumerate().skip(from);
             let mut items = items
-                .take_while(|(_, line)| line.trim().is_empty() || indent(line) >= deeper_than.unwrap_or(0))
+                .take_while(|(_, line)| {
+                    line.trim().is_empty() || indent(line) >= deeper_than.unwrap_or(0)
+                })
                 .filter(|(_, line)| line.trim_start().starts_with('-'));
             let Some((item, _)) = items.nth(index) else { break };
             found = item + 1;
