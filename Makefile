@@ -1,6 +1,6 @@
 # The project's tasks. `make demo` runs the main job on a fresh machine, `make test` passes the tests.
 
-.PHONY: demo test build sandbox clients lint deny bench screenshots clean
+.PHONY: demo test build sandbox clients lint deny bench bench-pages screenshots clean
 
 # From a fresh clone to a running cluster and a working session. ARGS="--aws ROLE_ARN" uses the real AWS.
 demo: build sandbox
@@ -35,6 +35,12 @@ bench:
 	cargo build --release --workspace --examples --bins
 	cd sandbox && cargo build --release
 	@python3 scripts/bench.py $(ARGS)
+
+# How long the pages take on a full cluster. ARGS=folder keeps the cluster there.
+bench-pages:
+	cargo build --release --workspace --bins --examples
+	cd sandbox && cargo build --release
+	@cargo run --release --quiet -p testkit --example bench_pages -- $(ARGS)
 
 # Pictures of every page in Chromium, into target/screenshots. ARGS=folder puts them elsewhere.
 screenshots: build sandbox clients

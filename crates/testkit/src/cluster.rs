@@ -1,7 +1,7 @@
 //! A whole cluster as a platform team runs it: Auth and Proxy in one process,
 //! an agent in another, the sandbox as AWS; `tctl` on the auth host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -70,6 +70,8 @@ pub struct Plan {
     pub agent_environment: Vec<(String, String)>,
     /// Further arguments of the sandbox.
     pub sandbox: Vec<&'static str>,
+    /// Where Auth and Proxy keep their state, if not in a folder of their own.
+    pub data_dir: Option<PathBuf>,
     /// Log level of the services.
     pub severity: &'static str,
 }
@@ -86,6 +88,7 @@ impl Default for Plan {
             app_service: String::new(),
             agent_environment: Vec::new(),
             sandbox: Vec::new(),
+            data_dir: None,
             severity: "DEBUG",
         }
     }
@@ -325,7 +328,7 @@ auth_service:
 app_service:
   enabled: off
 ",
-        data_dir = folder.join("server").display(),
+        data_dir = plan.data_dir.clone().unwrap_or_else(|| folder.join("server")).display(),
         severity = plan.severity,
         second_factor = plan.second_factor,
         authentication = plan.authentication,

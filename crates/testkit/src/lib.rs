@@ -18,3 +18,4 @@ pub mod places;
 pub mod process;
 pub mod sandbox;
 pub mod tsh;
+pub mod visitor;

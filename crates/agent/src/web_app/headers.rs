@@ -73,6 +73,10 @@ pub(crate) fn to_app(headers: &mut HeaderMap, site: &Site, upgrade: Upgrade, tol
     if let Ok(host) = HeaderValue::from_str(site.authority().as_str()) {
         headers.insert(header::HOST, host);
     }
+    // Who sets the host that the app sees has the origin in mind that browsers say.
+    if !told.added.iter().any(|(name, _)| *name == header::HOST) {
+        move_origin(headers, site, told.host);
+    }
     say(headers, &told);
     for (name, values) in told.added {
         replace(headers, &name, values);
@@ -83,6 +87,24 @@ pub(crate) fn to_app(headers: &mut HeaderMap, site: &Site, upgrade: Upgrade, tol
     if upgrade == Upgrade::WebSocket {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+/// Lets what the app's own pages send stand as its own: an app that compares `Origin` or `Referer` with
+/// its host, as guards against other sites' forms and WebSockets do, sees its own address in all three.
+/// Another site's origin stays what it is.
+fn move_origin(headers: &mut HeaderMap, site: &Site, host: &str) {
+    let public = format!("https://{}", host.strip_suffix(":443").unwrap_or(host));
+    for name in [header::ORIGIN, header::REFERER] {
+        let moved = headers.get(&name).and_then(|value| {
+            let rest = value.to_str().ok()?.strip_prefix(public.as_str())?;
+            let is_within = rest.is_empty() || rest.starts_with('/');
+            let moved = format!("{}{rest}", site.origin());
+            is_within.then(|| HeaderValue::from_str(&moved).ok())?
+        });
+        if let Some(moved) = moved {
+            headers.insert(name, moved);
+        }
     }
 }
 
@@ -135,6 +157,35 @@ pub(crate) fn to_client(headers: &mut HeaderMap, site: &Site) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_apps_own_pages_have_its_own_origin_and_other_sites_keep_theirs() {
+        let app = access::App::new("wiki".parse().unwrap(), "http://10.0.0.7:8080/start");
+        let site = Site::of(&app).unwrap();
+        for (host, said, expected) in [
+            ("wiki.example.com", "https://wiki.example.com", "http://10.0.0.7:8080"),
+            ("wiki.example.com:443", "https://wiki.example.com", "http://10.0.0.7:8080"),
+            (
+                "wiki.example.com:3080",
+                "https://wiki.example.com:3080/a?b",
+                "http://10.0.0.7:8080/a?b",
+            ),
+            ("wiki.example.com", "https://wiki.example.com.evil.example", ""),
+            ("wiki.example.com", "https://wiki.example.com:3080", ""),
+            ("wiki.example.com", "http://wiki.example.com", ""),
+            ("wiki.example.com", "https://evil.example/https://wiki.example.com", ""),
+            ("wiki.example.com", "null", ""),
+        ] {
+            let mut headers = HeaderMap::new();
+            for name in [header::ORIGIN, header::REFERER] {
+                headers.insert(name, said.parse().unwrap());
+            }
+            move_origin(&mut headers, &site, host);
+            let expected = if expected.is_empty() { said } else { expected };
+            assert_eq!(headers[header::ORIGIN], expected, "{host} {said}");
+            assert_eq!(headers[header::REFERER], expected, "{host} {said}");
+        }
+    }
 
     #[test]
     fn only_a_websocket_is_an_upgrade() {

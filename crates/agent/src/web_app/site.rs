@@ -53,6 +53,11 @@ impl Site {
         &self.authority
     }
 
+    /// Scheme and `host:port`: the origin that the app itself knows.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
     /// Whether the app's certificate is left unchecked.
     pub(crate) fn is_unverified(&self) -> bool {
         self.is_unverified

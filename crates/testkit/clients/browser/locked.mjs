@@ -1,5 +1,5 @@
 // A user whom an admin locks while signed in: cut within a second.
-// settings: name, password, secret. `signedIn` and `locked` are files: one that it makes, one that it waits for.
+// settings: name, password, secret; app, if it is on an app's page that the user is (its origin). `signedIn` and `locked` are files: one that it makes, one that it waits for.
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { test } from './lib.mjs';
@@ -8,13 +8,18 @@ await test(async (t) => {
   const { signedIn, locked } = t.settings;
   const page = await t.page();
   await t.signIn(page, t.settings);
-  t.expect(/40[13]/);
+  const { app } = t.settings;
+  if (app) {
+    await page.goto(`${app}/`);
+    await page.getByRole('heading', { name: 'The app' }).waitFor();
+  }
+  t.expect(/40[13]|net::ERR|Failed to fetch/);
   writeFileSync(signedIn, '');
   // What a redirect leads to does not matter here: only 200 is being let in.
-  const ask = () => page.evaluate(async () => {
-    const reply = await fetch('/web/account', { redirect: 'manual' });
+  const ask = () => page.evaluate(async (path) => {
+    const reply = await fetch(path, { redirect: 'manual' }).catch(() => ({ status: 0 }));
     return reply.type === 'opaqueredirect' ? 303 : reply.status;
-  });
+  }, app ? '/headers' : '/web/account');
   let asked = 0;
   while (!existsSync(locked)) {
     const status = await ask();
