@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::{
-    App, AppName, AppSession, AppSessionId, AuthPreference, ClusterName, HostId, Lock, LockName, Policy,
-    Role, RoleName, UserName, UserNow,
+    App, AppName, AppSession, AppSessionId, AuthPreference, ClusterName, HostId, Lock, LockName,
+    Policy, Role, RoleName, UserName, UserNow,
 };
 use api::error::Chain;
 use api::types::app_servers::AppServer;
@@ -215,7 +215,8 @@ impl Snapshot {
         let mut public_hosts: HashMap<String, AppName> = HashMap::new();
         for (name, app) in &apps {
             let Some(host) = &app.spec.public_addr else { continue };
-            let first = public_hosts.entry(host.to_ascii_lowercase()).or_insert_with(|| name.clone());
+            let first =
+                public_hosts.entry(host.to_ascii_lowercase()).or_insert_with(|| name.clone());
             if name < first {
                 first.clone_from(name);
             }
@@ -508,7 +509,13 @@ mod tests {
             snapshot.app_at(host, "example.com").map(|app| app.name().to_string())
         };
         assert_eq!(name(&snapshot, "Grafana.example.com").as_deref(), Some("grafana"));
-        for host in ["example.com", "x.grafana.example.com", "grafanaexample.com", "grafana.example.org", ".example.com"] {
+        for host in [
+            "example.com",
+            "x.grafana.example.com",
+            "grafanaexample.com",
+            "grafana.example.org",
+            ".example.com",
+        ] {
             assert_eq!(name(&snapshot, host), None, "{host}");
         }
         let mut app = App::new(AppName::parse("wiki").unwrap(), "https://x/");

@@ -65,7 +65,10 @@ pub(crate) async fn login_by_browser(
     logged_in(peer, web.auth.login_by_browser(&request).await)
 }
 
-fn logged_in(peer: IpAddr, reply: Result<LoginReply, ApiError>) -> Result<Json<LoginReply>, Refusal> {
+fn logged_in(
+    peer: IpAddr,
+    reply: Result<LoginReply, ApiError>,
+) -> Result<Json<LoginReply>, Refusal> {
     let reply = reply.map_err(|e| Refusal::of_auth(Kind::Api, &e))?;
     info!(user = %reply.user, %peer, "user logged in");
     Ok(Json(reply))

@@ -193,7 +193,10 @@ impl Browsers {
         let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX).as_second();
         let seen = opened.seen.load(Ordering::Relaxed);
         if now.saturating_sub(seen) < SEEN_EVERY
-            || opened.seen.compare_exchange(seen, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+            || opened
+                .seen
+                .compare_exchange(seen, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
         {
             return Ok(true);
         }
@@ -295,9 +298,7 @@ impl std::fmt::Debug for SignedIn {
 #[derive(Debug)]
 pub(crate) enum NotShown {
     /// Nobody is signed in: a page leads to the sign-in and back.
-    SignIn {
-        back: Option<String>,
-    },
+    SignIn { back: Option<String> },
     /// It is not known who is signed in.
     Refused(Refusal),
 }
@@ -306,8 +307,7 @@ impl IntoResponse for NotShown {
     fn into_response(self) -> Response {
         match self {
             Self::SignIn { back } => {
-                let mut response =
-                    Redirect::to(&links::sign_in(back.as_deref())).into_response();
+                let mut response = Redirect::to(&links::sign_in(back.as_deref())).into_response();
                 cookies::clear(response.headers_mut(), cookies::SESSION);
                 response
             }
@@ -337,10 +337,7 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
 
 impl Web {
     /// Who is signed in by the request's cookie; `None` for nobody.
-    pub(crate) async fn signed_in(
-        &self,
-        headers: &HeaderMap,
-    ) -> Result<Option<SignedIn>, Refusal> {
+    pub(crate) async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, Refusal> {
         let Some(token) = token_of(headers) else { return Ok(None) };
         match self.browsers.resume(&token).await {
             Ok(found) => Ok(found),

@@ -100,8 +100,8 @@ async fn checked(request: Request, expected: Option<&str>) -> Result<Request, Re
         Refusal::new(Kind::Page, rejection.status(), "the form cannot be read")
             .with_hint("open the page again and fill in the form there")
     })?;
-    let is_twin = expected
-        .is_some_and(|expected| bool::from(csrf.as_bytes().ct_eq(expected.as_bytes())));
+    let is_twin =
+        expected.is_some_and(|expected| bool::from(csrf.as_bytes().ct_eq(expected.as_bytes())));
     if !is_twin {
         return Err(foreign("the page that you sent the form from is too old"));
     }

@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn only_own_pages_are_led_back_to() {
-        for good in ["/web/apps", "/web/audit?user=a%40b&from=x", "/web/launch/a.example.com?path=%2Fx"] {
+        for good in
+            ["/web/apps", "/web/audit?user=a%40b&from=x", "/web/launch/a.example.com?path=%2Fx"]
+        {
             assert_eq!(own(good), Some(good), "{good}");
         }
         for bad in [

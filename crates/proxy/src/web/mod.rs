@@ -38,9 +38,9 @@ use axum::{Extension, Router};
 
 pub(crate) use self::as_user::{Browsers, SignedIn};
 pub(crate) use self::serve::WebRoad;
-use crate::apps::Apps;
 pub(crate) use self::session::{Token, is_random_text, random_text};
 use crate::agents::Agents;
+use crate::apps::Apps;
 use crate::config::{ProxyConfig, PublicAddr};
 
 /// Largest body that is read, bytes.

@@ -77,8 +77,7 @@ impl<S: Sync> FromRequestParts<S> for Page {
     type Rejection = NotShown;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, NotShown> {
-        let visitor =
-            Visitor::from_request_parts(parts, state).await.map_err(NotShown::Refused)?;
+        let visitor = Visitor::from_request_parts(parts, state).await.map_err(NotShown::Refused)?;
         let (web, peer) = basics(parts).map_err(NotShown::Refused)?;
         let me = SignedIn::from_request_parts(parts, state).await?;
         Ok(Self { web, peer, me, visitor })

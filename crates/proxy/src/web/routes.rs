@@ -5,11 +5,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
-use super::pages::{
-    account, agents, apps, audit, export, factors, launch, locks, overview, roles, terminal, tokens, tsh,
-    users,
-};
 use super::pages::go;
+use super::pages::{
+    account, agents, apps, audit, export, factors, launch, locks, overview, roles, terminal,
+    tokens, tsh, users,
+};
 use super::{guard, invites, links, sign_in};
 
 /// Largest form, bytes; the guard has the same limit.

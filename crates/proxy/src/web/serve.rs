@@ -101,11 +101,8 @@ impl WebRoad {
         let service = tower::service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer.ip()));
             let (routes, apps) = (routes.clone(), Arc::clone(&apps));
-            let visit = Visit {
-                address: peer.ip(),
-                steps: beats.clone(),
-                certified: certified.clone(),
-            };
+            let visit =
+                Visit { address: peer.ip(), steps: beats.clone(), certified: certified.clone() };
             async move { answer(routes, &apps, request, visit).await }
         });
         let builder = builder(is_h2);

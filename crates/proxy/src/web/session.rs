@@ -86,13 +86,10 @@ impl Token {
     /// Opens what was sealed under this token.
     pub(crate) fn open(&self, sealed: &str) -> Result<Credential, SealError> {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| SealError::Opening)?;
-        let (nonce, rest) =
-            bytes.split_first_chunk_mut::<NONCE_LEN>().ok_or(SealError::Opening)?;
+        let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE_LEN>().ok_or(SealError::Opening)?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = self
-            .key()?
-            .open_in_place(nonce, Aad::empty(), rest)
-            .map_err(|_| SealError::Opening)?;
+        let plain =
+            self.key()?.open_in_place(nonce, Aad::empty(), rest).map_err(|_| SealError::Opening)?;
         let content = serde_json::from_slice::<Content>(plain);
         plain.zeroize();
         let content = content.map_err(|_| SealError::Content)?;

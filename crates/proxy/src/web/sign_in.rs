@@ -306,8 +306,12 @@ impl Step {
         let text = serde_json::to_vec(self).map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         text.ok().filter(|text| text.len() <= STEP_LIMIT).ok_or_else(|| {
             warn!(user = self.user, "the offer of passkeys is too large for a cookie");
-            Refusal::new(Kind::Page, StatusCode::CONFLICT, "you have too many passkeys to choose from")
-                .with_hint("remove some of them: `tsh mfa ls` and `tsh mfa rm` work without this page")
+            Refusal::new(
+                Kind::Page,
+                StatusCode::CONFLICT,
+                "you have too many passkeys to choose from",
+            )
+            .with_hint("remove some of them: `tsh mfa ls` and `tsh mfa rm` work without this page")
         })
     }
 
@@ -324,10 +328,7 @@ mod tests {
 
     #[test]
     fn a_form_proves_one_thing() {
-        assert_eq!(
-            proof_of("c", "123 456", ""),
-            Ok(MfaProof::Otp { code: "123456".to_owned() })
-        );
+        assert_eq!(proof_of("c", "123 456", ""), Ok(MfaProof::Otp { code: "123456".to_owned() }));
         let credential = serde_json::json!({"id": "x"});
         let proof = MfaProof::Webauthn { challenge: "c".to_owned(), credential };
         assert_eq!(proof_of("c", "", "{\"id\":\"x\"}"), Ok(proof));
@@ -346,8 +347,10 @@ mod tests {
         };
         let step = Step::new(offer, "alice".to_owned(), "/web/audit");
         let line = format!("{}={}", cookies::SIGN_IN, step.sealed().unwrap());
-        let headers =
-            HeaderMap::from_iter([(http::header::COOKIE, http::HeaderValue::from_str(&line).unwrap())]);
+        let headers = HeaderMap::from_iter([(
+            http::header::COOKIE,
+            http::HeaderValue::from_str(&line).unwrap(),
+        )]);
         let read = Step::read(&headers).unwrap();
         assert_eq!((read.user.as_str(), read.next.as_str()), ("alice", "/web/audit"));
         assert!(read.needs_factor() && !read.otp);

@@ -59,7 +59,8 @@ impl Browser {
         fields: &[(&str, &str)],
     ) -> Response<String> {
         let csrf = self.cookies.get("__Host-causeway_csrf").cloned().unwrap_or_default();
-        let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+        let fields: Vec<_> =
+            [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
         self.post_raw(cluster, path, &fields, &[("origin", ORIGIN)]).await
     }
 

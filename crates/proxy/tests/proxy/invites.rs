@@ -65,11 +65,15 @@ async fn an_invite_is_accepted_with_a_passkey() {
     let mut browser = chosen(&cluster).await;
     let page = browser.get(&cluster, &factor()).await;
     assert!(page.body().contains("data-passkey=\"create\""), "{}", page.body());
-    let fields = [("credential", "{\"id\":\"x\"}"), ("enrolment", "enrolment-1"), ("name", "laptop")];
+    let fields =
+        [("credential", "{\"id\":\"x\"}"), ("enrolment", "enrolment-1"), ("name", "laptop")];
     let answer = browser.post(&cluster, &factor(), &fields).await;
     assert_eq!(answer.status(), StatusCode::OK, "{}", answer.body());
     let passkey = cluster.auth.accepted.lock().unwrap().remove(0).webauthn.unwrap();
-    assert_eq!((passkey.enrolment.as_str(), passkey.name.as_deref()), ("enrolment-1", Some("laptop")));
+    assert_eq!(
+        (passkey.enrolment.as_str(), passkey.name.as_deref()),
+        ("enrolment-1", Some("laptop"))
+    );
     assert_eq!(passkey.credential["id"], "x");
 }
 
@@ -96,11 +100,9 @@ async fn a_mistake_in_the_password_is_explained_at_its_field() {
 async fn a_wrong_code_costs_neither_the_password_nor_the_link() {
     let cluster = Cluster::start().await;
     let mut browser = chosen(&cluster).await;
-    for (code, words) in [
-        ("", "6 digits"),
-        ("12345x", "6 digits"),
-        ("654321", "The code is wrong or too old."),
-    ] {
+    for (code, words) in
+        [("", "6 digits"), ("12345x", "6 digits"), ("654321", "The code is wrong or too old.")]
+    {
         let answer = browser.post(&cluster, &factor(), &[("code", code)]).await;
         assert!(answer.status().is_client_error(), "{}", answer.status());
         assert!(mistake(&answer, "code-mistake").contains(words), "{}", answer.body());

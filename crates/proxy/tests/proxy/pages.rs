@@ -39,9 +39,18 @@ async fn cluster() -> (Cluster, Browser) {
     auth.answer("GET /v1/resources/user/bob", user);
     auth.answer("GET /v1/resources/role/dev", role("dev", json!([])));
     auth.answer("GET /v1/app-pages", json!({"apps": [app.clone()], "total": 1}));
-    auth.answer("GET /v1/app-servers", json!([{"host_id": "agent-1", "hostname": HOSTILE, "version": HOSTILE, "apps": [app]}]));
-    auth.answer("GET /v1/mfa/devices", json!([{"id": "1", "name": HOSTILE, "kind": "totp", "added": "2026-11-22T08:00:00Z"}]));
-    auth.answer("POST /v1/mfa/challenges", json!({"id": "c", "otp": true, "webauthn": {"publicKey": {"challenge": HOSTILE}}}));
+    auth.answer(
+        "GET /v1/app-servers",
+        json!([{"host_id": "agent-1", "hostname": HOSTILE, "version": HOSTILE, "apps": [app]}]),
+    );
+    auth.answer(
+        "GET /v1/mfa/devices",
+        json!([{"id": "1", "name": HOSTILE, "kind": "totp", "added": "2026-11-22T08:00:00Z"}]),
+    );
+    auth.answer(
+        "POST /v1/mfa/challenges",
+        json!({"id": "c", "otp": true, "webauthn": {"publicKey": {"challenge": HOSTILE}}}),
+    );
     auth.answer("GET /v1/web-sessions", json!([{
         "id": "0".repeat(32), "user": "alice", "created": "2026-11-22T08:00:00Z", "expires": "2027-11-22T08:00:00Z",
         "last_seen": "2026-11-22T08:00:00Z", "idle_timeout_seconds": 60, "user_agent": HOSTILE, "remote_addr": HOSTILE}]));
@@ -50,7 +59,10 @@ async fn cluster() -> (Cluster, Browser) {
         "event": "app.session.dynamodb.request", "code": "TDY01I", "uid": "00000000-0000-0000-0000-000000000001",
         "time": "2026-11-22T08:00:00.120Z", "cluster_name": "test.example.com", "ei": 0, "user": HOSTILE, "<script>": HOSTILE}});
     auth.answer("GET /v1/audit/page", json!({"rows": [row], "newest": 7, "has_more": false}));
-    auth.answer("GET /v1/audit/entries/7", json!({"seq": 7, "prev": "00", "hash": "01", "holds": true, "event": row["event"]}));
+    auth.answer(
+        "GET /v1/audit/entries/7",
+        json!({"seq": 7, "prev": "00", "hash": "01", "holds": true, "event": row["event"]}),
+    );
     auth.answer("GET /v1/overview", json!({
         "at": "2026-11-22T08:00:00Z",
         "counts": {"users": 1, "users_in": 1, "web_sessions": 1, "app_sessions": 0, "agents": 1, "apps": 1, "locks": 1},
@@ -109,7 +121,13 @@ async fn nothing_of_others_is_taken_for_markup() {
         assert_eq!(page.status(), StatusCode::OK, "{path}: {}", page.body());
         inert(path, &page);
     }
-    for path in ["/web/users/%22%3E%3Cscript%3E", "/web/apps/%3Cscript%3E", "/web/%3Cscript%3E", "/web/audit?outcome=%3Cscript%3E", "/web/tsh?purpose=%3Cscript%3E"] {
+    for path in [
+        "/web/users/%22%3E%3Cscript%3E",
+        "/web/apps/%3Cscript%3E",
+        "/web/%3Cscript%3E",
+        "/web/audit?outcome=%3Cscript%3E",
+        "/web/tsh?purpose=%3Cscript%3E",
+    ] {
         let page = browser.get(&cluster, path).await;
         assert!(page.status().is_client_error(), "{path}");
         inert(path, &page);
@@ -128,7 +146,14 @@ fn inert(path: &str, page: &Response<String>) {
         assert!(!body.contains(inline), "{path}: {inline}");
     }
     let policy = page.headers().get("content-security-policy").unwrap().to_str().unwrap();
-    for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
         assert!(policy.contains(part), "{path}: {policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -141,14 +166,20 @@ async fn every_address_on_a_page_leads_somewhere() {
     let mut looked_at = std::collections::BTreeSet::new();
     for path in PAGES {
         let page = browser.get(&cluster, path).await;
-        for address in page.body().split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        for address in
+            page.body().split("href=\"").skip(1).filter_map(|rest| rest.split('"').next())
+        {
             let plain = address.replace("&#38;", "&").replace("&amp;", "&");
             let plain = plain.split('#').next().unwrap().to_owned();
-            let stays = plain.starts_with("/web") && !plain.contains("/launch/") && !plain.contains("/export");
+            let stays = plain.starts_with("/web")
+                && !plain.contains("/launch/")
+                && !plain.contains("/export");
             if stays && !plain.contains("%22") && looked_at.insert(plain.clone()) {
                 let answer = browser.get(&cluster, &plain).await;
                 let is_known = answer.status() != StatusCode::NOT_FOUND
-                    || ["/web/audit/6", "/web/audit/8", "/web/roles/", "/web/users/"].iter().any(|known| plain.starts_with(known));
+                    || ["/web/audit/6", "/web/audit/8", "/web/roles/", "/web/users/"]
+                        .iter()
+                        .any(|known| plain.starts_with(known));
                 assert!(is_known, "{plain} on {path}");
             }
         }
@@ -161,11 +192,21 @@ async fn only_roles_that_the_user_may_use_are_offered() {
     let (cluster, mut browser) = cluster().await;
     cluster.allow("alice", &["arn:aws:iam::123456789012:role/Reader"]);
     let page = browser.get(&cluster, "/web/apps/aws").await;
-    assert!(page.body().contains("value=\"arn:aws:iam::123456789012:role/Reader\""), "{}", page.body());
+    assert!(
+        page.body().contains("value=\"arn:aws:iam::123456789012:role/Reader\""),
+        "{}",
+        page.body()
+    );
     assert!(!page.body().contains("value=\"arn:aws:iam::123456789012:role/Writer\""));
     cluster.allow("alice", &[]);
     let none = async {
-        while !browser.clone().get(&cluster, "/web/apps/aws").await.body().contains("You may not use any IAM role here") {
+        while !browser
+            .clone()
+            .get(&cluster, "/web/apps/aws")
+            .await
+            .body()
+            .contains("You may not use any IAM role here")
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -179,7 +220,13 @@ async fn the_navigation_shows_what_the_user_may_see() {
     assert!(page.body().contains("href=\"/web/users\""));
     cluster.allow("alice", &[]);
     let gone = async {
-        while browser.clone().get(&cluster, "/web/apps").await.body().contains("href=\"/web/users\"") {
+        while browser
+            .clone()
+            .get(&cluster, "/web/apps")
+            .await
+            .body()
+            .contains("href=\"/web/users\"")
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -195,12 +242,24 @@ async fn a_mistake_in_a_role_stands_at_its_line_and_nothing_is_stored() {
         (ROLE.replace("app_labels", "app_label"), 7, "did you mean <code>app_labels</code>?"),
         (ROLE.replace("version: v7", "version: v99"), 2, ""),
         (ROLE.replace("name: dev", "name: 'no spaces'"), 4, ""),
-        (format!("{ROLE}    rules: [{{resources: [user], verbs: [list], where: 'nonsense('}}]\n"), 8, "where"),
+        (
+            format!(
+                "{ROLE}    rules: [{{resources: [user], verbs: [list], where: 'nonsense('}}]\n"
+            ),
+            8,
+            "where",
+        ),
     ] {
-        let page = browser.post(&cluster, "/web/roles/new", &[("yaml", &yaml.replace('\n', "\r\n"))]).await;
+        let page = browser
+            .post(&cluster, "/web/roles/new", &[("yaml", &yaml.replace('\n', "\r\n"))])
+            .await;
         assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY, "{}", page.body());
         let at = format!("<strong>Line {line}:</strong>");
-        assert!(page.body().contains(&at) && page.body().contains(words), "{at}, {words}: {}", page.body());
+        assert!(
+            page.body().contains(&at) && page.body().contains(words),
+            "{at}, {words}: {}",
+            page.body()
+        );
         assert!(page.body().contains(&format!("data-bad=\"{line}\"")));
         assert!(page.body().contains("kind: role"), "what was typed is still there");
     }
@@ -210,22 +269,41 @@ async fn a_mistake_in_a_role_stands_at_its_line_and_nothing_is_stored() {
     assert_eq!(place(&saved), "/web/roles?done=saved", "{}", saved.body());
     let asked = &cluster.auth.asked("POST /v1/resources")[0];
     assert_eq!(asked.body["mode"], "create");
-    assert_eq!((asked.by.as_deref(), asked.body["resource"]["metadata"]["name"].as_str()), (Some("alice"), Some("dev")));
+    assert_eq!(
+        (asked.by.as_deref(), asked.body["resource"]["metadata"]["name"].as_str()),
+        (Some("alice"), Some("dev"))
+    );
 }
 
 #[tokio::test]
 async fn what_the_auth_service_refuses_is_said_on_the_page() {
     let (cluster, mut browser) = cluster().await;
     let words = ErrorBody::new("role \"dev\" has been changed meanwhile", None);
-    cluster.auth.answer_with("POST /v1/resources", StatusCode::CONFLICT, serde_json::to_value(words).unwrap());
+    cluster.auth.answer_with(
+        "POST /v1/resources",
+        StatusCode::CONFLICT,
+        serde_json::to_value(words).unwrap(),
+    );
     let page = browser.post(&cluster, "/web/roles/dev", &[("yaml", ROLE)]).await;
     assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.body().contains("has been changed meanwhile") && page.body().contains("open it again"), "{}", page.body());
+    assert!(
+        page.body().contains("has been changed meanwhile") && page.body().contains("open it again"),
+        "{}",
+        page.body()
+    );
     let words = ErrorBody::new("you may not list users", None);
-    cluster.auth.answer_with("GET /v1/resource-pages/user", StatusCode::FORBIDDEN, serde_json::to_value(words).unwrap());
+    cluster.auth.answer_with(
+        "GET /v1/resource-pages/user",
+        StatusCode::FORBIDDEN,
+        serde_json::to_value(words).unwrap(),
+    );
     let page = browser.get(&cluster, "/web/users").await;
     assert_eq!(page.status(), StatusCode::FORBIDDEN);
-    assert!(page.body().contains("You may not list users.") && page.body().contains("class=\"shell\""), "{}", page.body());
+    assert!(
+        page.body().contains("You may not list users.") && page.body().contains("class=\"shell\""),
+        "{}",
+        page.body()
+    );
 }
 
 #[tokio::test]
@@ -235,12 +313,21 @@ async fn a_new_user_has_what_the_form_says() {
     let none = browser.post(&cluster, "/web/users/new", &[("name", "carol")]).await;
     assert_eq!(none.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(none.body().contains("Choose at least one role"), "{}", none.body());
-    let fields = [("name", "carol"), ("roles", "dev"), ("roles", "access"), ("arns", "arn:aws:iam::123456789012:role/A\r\narn:aws:iam::123456789012:role/B"), ("ttl", "28800")];
+    let fields = [
+        ("name", "carol"),
+        ("roles", "dev"),
+        ("roles", "access"),
+        ("arns", "arn:aws:iam::123456789012:role/A\r\narn:aws:iam::123456789012:role/B"),
+        ("ttl", "28800"),
+    ];
     let page = browser.post(&cluster, "/web/users/new", &fields).await;
     assert!(page.body().contains("https://proxy.example.com/web/invite/abc"), "{}", page.body());
     let asked = cluster.auth.asked("POST /v1/users").pop().unwrap();
-    assert_eq!(asked.body, json!({"name": "carol", "roles": ["dev", "access"], "ttl_seconds": 28800,
-        "traits": {"aws_role_arns": ["arn:aws:iam::123456789012:role/A", "arn:aws:iam::123456789012:role/B"]}}));
+    assert_eq!(
+        asked.body,
+        json!({"name": "carol", "roles": ["dev", "access"], "ttl_seconds": 28800,
+        "traits": {"aws_role_arns": ["arn:aws:iam::123456789012:role/A", "arn:aws:iam::123456789012:role/B"]}})
+    );
 }
 
 #[tokio::test]
@@ -249,15 +336,32 @@ async fn a_token_is_shown_once_and_stays_out_of_addresses() {
     let list = browser.get(&cluster, "/web/tokens").await;
     assert!(!list.body().contains("/web/tokens/secret"), "{}", list.body());
     let visible = list.body().replace("value=\"secret-token-0123456789\"", "");
-    assert!(!visible.contains("secret-token-0123456789") && visible.contains("••••••"), "{visible}");
+    assert!(
+        !visible.contains("secret-token-0123456789") && visible.contains("••••••"),
+        "{visible}"
+    );
     cluster.auth.answer("DELETE /v1/resources/token/secret-token-0123456789", json!(null));
-    let gone = browser.post(&cluster, "/web/tokens/delete", &[("name", "secret-token-0123456789")]).await;
+    let gone =
+        browser.post(&cluster, "/web/tokens/delete", &[("name", "secret-token-0123456789")]).await;
     assert_eq!(place(&gone), "/web/tokens?done=deleted");
     let token = json!({"kind": "token", "version": "v2", "metadata": {"name": "new-secret"}, "spec": {"roles": ["App"], "join_method": "token"}});
     cluster.auth.answer("POST /v1/tokens", json!({"token": token, "ca_pins": ["sha256:00"]}));
-    let fields = [("role", "app"), ("name", "grafana"), ("uri", "http://localhost:3000"), ("labels", "env=dev"), ("ttl", "1800")];
+    let fields = [
+        ("role", "app"),
+        ("name", "grafana"),
+        ("uri", "http://localhost:3000"),
+        ("labels", "env=dev"),
+        ("ttl", "1800"),
+    ];
     let page = browser.post(&cluster, "/web/tokens/new", &fields).await;
-    for part in ["teleport app start", "--token=new-secret", "--auth-server=proxy.example.com:443", "--name=grafana", "token_name: new-secret", "--labels=env=dev"] {
+    for part in [
+        "teleport app start",
+        "--token=new-secret",
+        "--auth-server=proxy.example.com:443",
+        "--name=grafana",
+        "token_name: new-secret",
+        "--labels=env=dev",
+    ] {
         assert!(page.body().contains(part), "{part}: {}", page.body());
     }
 }
@@ -270,12 +374,30 @@ async fn an_export_goes_through_the_whole_log() {
     let line: Value = serde_json::from_str(lines.body().trim()).unwrap();
     assert_eq!(line["user"], HOSTILE);
     let asked = cluster.auth.asked("GET /v1/audit/page").pop().unwrap();
-    assert!(asked.what.contains("after=0") && asked.what.contains("user=bob") && asked.what.contains("limit=500"), "{}", asked.what);
+    assert!(
+        asked.what.contains("after=0")
+            && asked.what.contains("user=bob")
+            && asked.what.contains("limit=500"),
+        "{}",
+        asked.what
+    );
     let table = browser.get(&cluster, "/web/audit/export?format=csv").await;
     assert!(table.body().starts_with("seq,time,"), "{}", table.body());
-    assert!(table.headers().get("content-disposition").unwrap().to_str().unwrap().starts_with("attachment"));
+    assert!(
+        table
+            .headers()
+            .get("content-disposition")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("attachment")
+    );
     let words = ErrorBody::new("you may not read the audit log", None);
-    cluster.auth.answer_with("GET /v1/audit/page", StatusCode::FORBIDDEN, serde_json::to_value(words).unwrap());
+    cluster.auth.answer_with(
+        "GET /v1/audit/page",
+        StatusCode::FORBIDDEN,
+        serde_json::to_value(words).unwrap(),
+    );
     let refused = browser.get(&cluster, "/web/audit/export?format=csv").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 }
@@ -285,7 +407,12 @@ async fn tsh_is_answered_on_the_loopback_alone() {
     let (cluster, mut browser) = cluster().await;
     cluster.auth.answer("POST /v1/browser-codes", json!({"code": "one-time"}));
     let challenge = "A".repeat(43);
-    let mut fields = vec![("purpose", "mfa"), ("port", "34567"), ("code_challenge", challenge.as_str()), ("state", "0123456789abcdef")];
+    let mut fields = vec![
+        ("purpose", "mfa"),
+        ("port", "34567"),
+        ("code_challenge", challenge.as_str()),
+        ("state", "0123456789abcdef"),
+    ];
     let without = browser.post(&cluster, "/web/tsh", &fields).await;
     assert_eq!(without.status(), StatusCode::UNPROCESSABLE_ENTITY, "a proof is needed");
     assert!(cluster.auth.asked("POST /v1/browser-codes").is_empty());

@@ -7,7 +7,9 @@ use std::time::Duration;
 use access::{Claims, Traits, UserName};
 use api::error::ErrorBody;
 use api::routes;
-use api::types::login::{ChallengeLogin, LoginChallenge, LoginChallengeRequest, LoginForm, LoginReply};
+use api::types::login::{
+    ChallengeLogin, LoginChallenge, LoginChallengeRequest, LoginForm, LoginReply,
+};
 use api::types::mfa::MfaProof;
 use api::types::watch::{Change, Item, Key};
 use api::types::web_sessions::{
@@ -206,11 +208,10 @@ async fn find(State(auth): Shared, Json(lookup): Json<WebSessionLookup>) -> Resp
     let sessions = auth.people.sessions.lock().unwrap();
     let found = sessions.values().find(|(request, _)| request.token_hash == lookup.token_hash);
     match found {
-        Some((request, session)) => Json(WebSessionFound {
-            session: session.clone(),
-            sealed: request.sealed.clone(),
-        })
-        .into_response(),
+        Some((request, session)) => {
+            Json(WebSessionFound { session: session.clone(), sealed: request.sealed.clone() })
+                .into_response()
+        }
         None => refused(StatusCode::NOT_FOUND, "no such session"),
     }
 }

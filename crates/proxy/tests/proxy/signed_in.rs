@@ -111,7 +111,10 @@ async fn another_proxy_resumes_the_session_from_the_cookie() {
     let cluster = cluster.restart_proxy().await;
     let page = browser.get(&cluster, "/web/apps").await;
     assert_eq!(page.status(), StatusCode::OK, "{}", page.body());
-    assert_eq!(cluster.auth.asked("GET /v1/app-pages").last().unwrap().by.as_deref(), Some("alice"));
+    assert_eq!(
+        cluster.auth.asked("GET /v1/app-pages").last().unwrap().by.as_deref(),
+        Some("alice")
+    );
 }
 
 #[tokio::test]
@@ -220,7 +223,10 @@ async fn a_form_counts_only_from_our_own_pages() {
             let answer = browser.clone().post_raw(&cluster, path, fields, headers).await;
             let status = answer.status();
             let is_refused = status == StatusCode::FORBIDDEN || path == "/web/nothing";
-            assert!(is_refused && status != StatusCode::OK, "{path} {fields:?} {headers:?}: {status}");
+            assert!(
+                is_refused && status != StatusCode::OK,
+                "{path} {fields:?} {headers:?}: {status}"
+            );
         }
     }
     assert_eq!(cluster.auth.web_sessions().len(), 1);

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::cluster::{Cluster, PATIENCE};
 use crate::browser::Browser;
+use crate::cluster::{Cluster, PATIENCE};
 use crate::stand_in::{CODE, TOKEN};
 
 const GOOD: &str = "correct horse battery";
@@ -216,7 +216,10 @@ async fn every_answer_carries_the_hardening_headers() {
         assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");
         assert_eq!(header(&answer, "cache-control"), "no-store", "{path}");
         let policy = header(&answer, "content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
+            "{path}: {policy}"
+        );
     }
 }
 

@@ -318,7 +318,10 @@ mod tests {
             (chrome, "Chrome"),
             (&format!("{chrome} Edg/140.0"), "Edge"),
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox"),
-            ("Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1", "Safari"),
+            (
+                "Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1",
+                "Safari",
+            ),
             ("", "Another browser"),
         ] {
             assert_eq!(browser_of(agent), name, "{agent}");

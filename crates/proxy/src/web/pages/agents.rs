@@ -73,13 +73,16 @@ pub(crate) async fn list(page: Page, Query(wanted): Query<Wanted>) -> Result<Res
 async fn servers(page: &Page) -> Result<Vec<AppServer>, Refusal> {
     let servers = page.me.client().app_servers().await;
     let mut servers = servers.map_err(|error| Refusal::of_auth(Asker::Page, &error))?;
-    servers.sort_by(|one, other| (&one.hostname, &one.host_id).cmp(&(&other.hostname, &other.host_id)));
+    servers.sort_by(|one, other| {
+        (&one.hostname, &one.host_id).cmp(&(&other.hostname, &other.host_id))
+    });
     Ok(servers)
 }
 
 fn fits(server: &AppServer, words: &[String]) -> bool {
     let apps = server.apps.iter().map(|app| app.name().as_str());
-    let text: Vec<&str> = [server.hostname.as_str(), server.host_id.as_str()].into_iter().chain(apps).collect();
+    let text: Vec<&str> =
+        [server.hostname.as_str(), server.host_id.as_str()].into_iter().chain(apps).collect();
     let text = text.join(" ").to_lowercase();
     words.iter().all(|word| text.contains(word.as_str()))
 }

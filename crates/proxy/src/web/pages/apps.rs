@@ -11,9 +11,9 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::{Frame, Here, quoted};
-use crate::web::{Web, links};
 use crate::web::page::Page;
 use crate::web::refusal::{Kind, Refusal};
+use crate::web::{Web, links};
 
 /// Applications on one page.
 const PER_PAGE: u32 = 60;
@@ -61,10 +61,7 @@ pub(crate) struct Label {
 }
 
 /// `GET /web/apps`.
-pub(crate) async fn list(
-    page: Page,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Refusal> {
+pub(crate) async fn list(page: Page, Query(wanted): Query<Wanted>) -> Result<Response, Refusal> {
     let query = PageQuery {
         search: Some(wanted.search.trim().to_owned()).filter(|text| !text.is_empty()),
         after: Some(wanted.after.clone()).filter(|text| !text.is_empty()),
@@ -78,7 +75,10 @@ pub(crate) async fn list(
         apps: found.apps.iter().map(|app| Card::of(app, &page.web)).collect(),
         total: found.total,
         next: found.next.map(|after| {
-            format!("/web/apps{}", links::query(&[("search", wanted.search.trim()), ("after", &after)]))
+            format!(
+                "/web/apps{}",
+                links::query(&[("search", wanted.search.trim()), ("after", &after)])
+            )
         }),
         is_first: wanted.after.is_empty(),
     };
@@ -179,12 +179,8 @@ pub(crate) async fn find(page: &Page, name: &str) -> Result<App, Refusal> {
 fn roles(page: &Page, app: &App, allowed: &[String]) -> Vec<RoleLine> {
     let me = &page.me;
     let may = |arn| {
-        let request = AppRequest {
-            app,
-            aws_role: Some(arn),
-            intent: Intent::OpenWithMfa,
-            now: me.now(),
-        };
+        let request =
+            AppRequest { app, aws_role: Some(arn), intent: Intent::OpenWithMfa, now: me.now() };
         access::permit_app(me.identity(), &request, me.policy()).is_ok()
     };
     available_aws_roles(allowed, app)

@@ -221,7 +221,9 @@ pub(crate) async fn list(page: Page, Query(filter): Query<Filter>) -> Result<Res
         mistake,
         follow: filter.address("/web/audit/follow", ("", "")),
         newest: found.newest,
-        older: found.older.map(|older| filter.address("/web/audit", ("before", &older.to_string()))),
+        older: found
+            .older
+            .map(|older| filter.address("/web/audit", ("before", &older.to_string()))),
         is_first: filter.before.is_empty(),
         first: filter.address("/web/audit", ("", "")),
         lines: filter.address("/web/audit/export", ("format", "jsonl")),

@@ -168,6 +168,9 @@ mod tests {
         let mut text = String::new();
         add_line(&mut text, &row);
         assert_eq!(text, "7,,x,,unknown,\"a,b\",,,,one two,,\r\n");
-        assert_eq!(text.replace("\"a,b\"", "ab").matches(',').count(), COLUMNS.matches(',').count());
+        assert_eq!(
+            text.replace("\"a,b\"", "ab").matches(',').count(),
+            COLUMNS.matches(',').count()
+        );
     }
 }

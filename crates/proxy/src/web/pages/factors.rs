@@ -132,7 +132,10 @@ pub(crate) struct Finished {
 }
 
 /// `POST /web/account/factors`: finishes the enrolment.
-pub(crate) async fn finish(page: Page, Filled(last): Filled<Finished>) -> Result<Response, Refusal> {
+pub(crate) async fn finish(
+    page: Page,
+    Filled(last): Filled<Finished>,
+) -> Result<Response, Refusal> {
     let code: String = last.code.chars().filter(|letter| !letter.is_whitespace()).collect();
     let credential = serde_json::from_str(&last.credential).ok();
     let request = DeviceRequest {
@@ -143,7 +146,9 @@ pub(crate) async fn finish(page: Page, Filled(last): Filled<Finished>) -> Result
     match page.me.client().finish_enrolment(&request).await {
         Ok(_) => Ok(go("/web/account?done=added")),
         // The app has the account already: another code may be right.
-        Err(error) if matches!(error.status(), Some(400 | 401 | 403 | 422)) && request.code.is_some() => {
+        Err(error)
+            if matches!(error.status(), Some(400 | 401 | 403 | 422)) && request.code.is_some() =>
+        {
             let template = FinishPage {
                 frame: page.frame(Here::Account),
                 enrolment: &last.enrolment,
@@ -196,11 +201,7 @@ pub(crate) async fn remove(
     }
 }
 
-async fn remove_form(
-    page: &Page,
-    id: &str,
-    mistake: Option<String>,
-) -> Result<Response, Refusal> {
+async fn remove_form(page: &Page, id: &str, mistake: Option<String>) -> Result<Response, Refusal> {
     let devices = page.me.client().mfa_devices().await;
     let devices = devices.map_err(|error| Refusal::of_auth(Kind::Page, &error))?;
     let device = devices.into_iter().find(|device| device.id == id).ok_or_else(|| {

@@ -110,7 +110,8 @@ impl Frame {
 }
 
 fn initials(name: &str) -> String {
-    let parts = name.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty());
+    let parts =
+        name.split(|letter: char| !letter.is_alphanumeric()).filter(|part| !part.is_empty());
     parts.filter_map(|part| part.chars().next()).take(2).collect()
 }
 
@@ -124,7 +125,10 @@ fn groups(me: &SignedIn, here: Here) -> Vec<Group> {
         link(Here::Terminal, "Terminal", "/web/terminal", "terminal"),
     ];
     let cluster = [
-        (may_list("event") || may_list("user"), link(Here::Overview, "Overview", "/web/overview", "overview")),
+        (
+            may_list("event") || may_list("user"),
+            link(Here::Overview, "Overview", "/web/overview", "overview"),
+        ),
         (may_list("user"), link(Here::Users, "Users", "/web/users", "users")),
         (may_list("role"), link(Here::Roles, "Roles", "/web/roles", "roles")),
         (may_list("token"), link(Here::Tokens, "Join tokens", "/web/tokens", "token")),

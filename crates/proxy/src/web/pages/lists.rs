@@ -35,7 +35,11 @@ impl Listed {
     /// For the Auth Service.
     pub(crate) fn query(&self) -> PageQuery {
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        PageQuery { search: filled(&self.search), after: filled(&self.after), limit: Some(PER_PAGE) }
+        PageQuery {
+            search: filled(&self.search),
+            after: filled(&self.after),
+            limit: Some(PER_PAGE),
+        }
     }
 
     /// For the page.

@@ -109,7 +109,10 @@ fn new_form(page: &Page, typed: Wanted, mistake: Option<String>) -> Response {
 }
 
 /// `POST /web/locks/new`.
-pub(crate) async fn create(page: Page, Filled(wanted): Filled<Wanted>) -> Result<Response, Refusal> {
+pub(crate) async fn create(
+    page: Page,
+    Filled(wanted): Filled<Wanted>,
+) -> Result<Response, Refusal> {
     let lock = match lock(&wanted, page.me.now()) {
         Ok(lock) => lock,
         Err(mistake) => return Ok(new_form(&page, wanted, Some(mistake))),

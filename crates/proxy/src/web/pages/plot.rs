@@ -75,9 +75,11 @@ impl Plot {
             let x = LEFT + slot * as_float(place as u64);
             let gap = if slot > 5.0 { 1.5 } else { 0.4 };
             let mut y = base;
-            for (kind, count) in
-                [("ok", step.counts.ok), ("denied", step.counts.denied), ("failed", step.counts.failed)]
-            {
+            for (kind, count) in [
+                ("ok", step.counts.ok),
+                ("denied", step.counts.denied),
+                ("failed", step.counts.failed),
+            ] {
                 if count == 0 {
                     continue;
                 }

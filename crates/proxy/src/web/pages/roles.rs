@@ -118,7 +118,10 @@ pub(crate) async fn show_new(page: Page) -> Response {
 }
 
 /// `POST /web/roles/new`.
-pub(crate) async fn create(page: Page, Filled(written): Filled<Written>) -> Result<Response, Refusal> {
+pub(crate) async fn create(
+    page: Page,
+    Filled(written): Filled<Written>,
+) -> Result<Response, Refusal> {
     editor::save(&page, &new_desk(), &written, "/web/roles?done=saved").await
 }
 

@@ -38,7 +38,8 @@ struct Line {
 pub(crate) async fn list(page: Page, Query(listed): Query<Listed>) -> Result<Response, Refusal> {
     let found = page.me.client().resource_page(Kind::Token, &listed.query()).await;
     let found = found.map_err(|error| Refusal::of_auth(Asker::Page, &error))?;
-    let said = (listed.done == "deleted").then_some("The token is deleted. Nothing can join with it any more.");
+    let said = (listed.done == "deleted")
+        .then_some("The token is deleted. Nothing can join with it any more.");
     let now = page.me.now();
     let tokens = found.items.iter().filter_map(|resource| match resource {
         Resource::Token(token) => Some(line(token, now)),
@@ -62,14 +63,21 @@ fn line(token: &Token, now: std::time::SystemTime) -> Line {
         name,
         roles: token.spec.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),
         expires: end.map_or_else(|| "never".to_owned(), |end| end.left(now)),
-        state: if is_over { "over" } else if end.is_none() { "endless" } else { "good" },
+        state: if is_over {
+            "over"
+        } else if end.is_none() {
+            "endless"
+        } else {
+            "good"
+        },
     }
 }
 
 /// A token's name is its secret: only its end is shown.
 fn masked(name: &str) -> String {
     let length = name.chars().count();
-    let end: String = name.chars().skip((length * 3).div_ceil(4).max(length.saturating_sub(6))).collect();
+    let end: String =
+        name.chars().skip((length * 3).div_ceil(4).max(length.saturating_sub(6))).collect();
     format!("••••••{end}")
 }
 
@@ -80,7 +88,10 @@ pub(crate) struct Chosen {
 }
 
 /// `POST /web/tokens/delete`.
-pub(crate) async fn delete(page: Page, Filled(chosen): Filled<Chosen>) -> Result<Response, Refusal> {
+pub(crate) async fn delete(
+    page: Page,
+    Filled(chosen): Filled<Chosen>,
+) -> Result<Response, Refusal> {
     match page.me.client().delete_resource(Kind::Token, &chosen.name).await {
         Err(error) if error.status() != Some(404) => Err(Refusal::of_auth(Asker::Page, &error)),
         _ => Ok(go("/web/tokens?done=deleted")),
@@ -133,7 +144,10 @@ struct TokenPage {
 }
 
 /// `POST /web/tokens/new`.
-pub(crate) async fn create(page: Page, Filled(wanted): Filled<Wanted>) -> Result<Response, Refusal> {
+pub(crate) async fn create(
+    page: Page,
+    Filled(wanted): Filled<Wanted>,
+) -> Result<Response, Refusal> {
     let role = if wanted.role == "proxy" { SystemRole::Proxy } else { SystemRole::App };
     let labels = match labels(&wanted.labels) {
         Ok(labels) => labels,
@@ -273,7 +287,9 @@ fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err(format!("`{part}` is not a label. Write name=value, several with commas between.")),
+        _ => {
+            Err(format!("`{part}` is not a label. Write name=value, several with commas between."))
+        }
     });
     pairs.collect()
 }

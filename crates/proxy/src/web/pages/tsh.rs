@@ -75,7 +75,10 @@ pub(crate) async fn show(page: Page, Query(asked): Query<Asked>) -> Result<Respo
 }
 
 /// `POST /web/tsh`.
-pub(crate) async fn approve(page: Page, Filled(form): Filled<Approved>) -> Result<Response, Refusal> {
+pub(crate) async fn approve(
+    page: Page,
+    Filled(form): Filled<Approved>,
+) -> Result<Response, Refusal> {
     let asked = Asked {
         purpose: form.purpose,
         port: form.port,
@@ -91,8 +94,11 @@ pub(crate) async fn approve(page: Page, Filled(form): Filled<Approved>) -> Resul
         let mistake = "Show a second factor: that is what tsh asks for.".to_owned();
         return draw(&page, &request, Some(mistake)).await;
     }
-    let wanted =
-        BrowserCodeRequest { challenge: request.challenge.clone(), purpose: request.purpose, proof };
+    let wanted = BrowserCodeRequest {
+        challenge: request.challenge.clone(),
+        purpose: request.purpose,
+        proof,
+    };
     match page.me.client().browser_code(&wanted).await {
         Ok(code) => {
             let query = links::query(&[("code", &code.code), ("state", &request.state)]);
@@ -106,7 +112,11 @@ pub(crate) async fn approve(page: Page, Filled(form): Filled<Approved>) -> Resul
     }
 }
 
-async fn draw(page: &Page, request: &Request, mistake: Option<String>) -> Result<Response, Refusal> {
+async fn draw(
+    page: &Page,
+    request: &Request,
+    mistake: Option<String>,
+) -> Result<Response, Refusal> {
     let is_login = request.purpose == BrowserPurpose::Login;
     let kept = vec![
         ("purpose", if is_login { "login".to_owned() } else { "mfa".to_owned() }),
@@ -141,8 +151,12 @@ fn no_factor() -> Refusal {
 
 fn check(asked: &Asked) -> Result<Request, Refusal> {
     let wrong = |what: &str| {
-        Refusal::new(Asker::Page, StatusCode::BAD_REQUEST, format!("this link has no usable {what}"))
-            .with_hint("run the tsh command again; it opens this page with a link that is whole")
+        Refusal::new(
+            Asker::Page,
+            StatusCode::BAD_REQUEST,
+            format!("this link has no usable {what}"),
+        )
+        .with_hint("run the tsh command again; it opens this page with a link that is whole")
     };
     let purpose = match asked.purpose.as_str() {
         "login" => BrowserPurpose::Login,

@@ -53,7 +53,8 @@ struct State {
 pub(crate) async fn list(page: Page, Query(listed): Query<Listed>) -> Result<Response, Refusal> {
     let found = page.me.client().resource_page(Kind::User, &listed.query()).await;
     let found = found.map_err(refused)?;
-    let said = (listed.done == "deleted").then_some("The user is deleted. Whatever was open has ended.");
+    let said =
+        (listed.done == "deleted").then_some("The user is deleted. Whatever was open has ended.");
     let now = page.me.now();
     let users = found.items.iter().filter_map(|resource| match resource {
         Resource::User(user) => Some(Line::of(user, now)),
@@ -150,8 +151,9 @@ impl<'de> Deserialize<'de> for Form {
 impl Form {
     fn roles(&self) -> Result<Vec<RoleName>, String> {
         let roles = self.roles.iter().map(|name| RoleName::parse(name));
-        let roles: Vec<RoleName> =
-            roles.collect::<Result<_, _>>().map_err(|error| super::as_sentence(&error.to_string()))?;
+        let roles: Vec<RoleName> = roles
+            .collect::<Result<_, _>>()
+            .map_err(|error| super::as_sentence(&error.to_string()))?;
         if roles.is_empty() {
             return Err("Choose at least one role: without one the user can do nothing.".to_owned());
         }
@@ -274,7 +276,8 @@ pub(crate) async fn show(
     let user = find(&page, &name).await?;
     let may = |verb, kind| page.me.may(verb, kind);
     let status = user.spec.status.as_ref();
-    let said = (listed.done == "saved").then_some("The user is saved. It holds from the next request on.");
+    let said =
+        (listed.done == "saved").then_some("The user is saved. It holds from the next request on.");
     let traits = user.spec.traits.iter().filter(|(_, values)| !values.is_empty());
     let template = UserPage {
         frame: page.frame(Here::Users).saying(said),
@@ -328,8 +331,7 @@ pub(crate) async fn edit(
     user.spec.traits.insert(ARNS.to_owned(), typed.arns());
     // Of the moment when the form was opened, so that nobody's change is lost.
     user.metadata.revision = Some(typed.revision.clone()).filter(|revision| !revision.is_empty());
-    let request =
-        PutRequest { resource: Resource::User(Box::new(user)), mode: PutMode::Update };
+    let request = PutRequest { resource: Resource::User(Box::new(user)), mode: PutMode::Update };
     match page.me.client().put_resource(&request).await {
         Ok(_) => Ok(go(&format!("{}?done=saved", address(&name)))),
         Err(error) if matches!(error.status(), Some(400 | 409 | 412 | 422)) => {
