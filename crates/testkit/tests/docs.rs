@@ -18,11 +18,12 @@ use testkit::process::{Said, run};
 use testkit::sandbox::ACCOUNT;
 use testkit::tsh::{Account, Tsh};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/getting-started.md",
     "docs/configuration.md",
     "docs/audit.md",
+    "docs/certificates.md",
     "docs/tools.md",
     "sandbox/README.md",
 ];
