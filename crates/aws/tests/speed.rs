@@ -39,6 +39,9 @@ mod tests {
     #[test]
     #[ignore = "a measurement, to be read by people"]
     fn a_small_dynamodb_request() {
+        let start = Instant::now();
+        assert!(Endpoint::from_host("dynamodb.us-east-1.amazonaws.com").is_ok());
+        println!("{:<32} {:?}", "read the table, once", start.elapsed());
         let body = format!(r#"{{"TableName":"T","KeyConditionExpression":"{}"}}"#, "x".repeat(250));
         let now = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         let keys = Keys::new(Credentials {
