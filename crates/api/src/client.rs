@@ -17,7 +17,6 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
@@ -390,7 +389,7 @@ impl Client {
 
     async fn dial(&self) -> Result<SendRequest<Body>, ApiError> {
         let shared = &self.shared;
-        let tcp = TcpStream::connect(&shared.address).await.map_err(|e| self.unreachable(e))?;
+        let tcp = crate::outward::connect(&shared.address).await.map_err(|e| self.unreachable(e))?;
         tcp.set_nodelay(true).map_err(|e| self.unreachable(e))?;
         let tls = shared.tls.connect(shared.server_name.clone(), tcp);
         let tls = tls.await.map_err(|e| self.unreachable(e))?;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod files;
 pub mod http;
 pub mod join;
+pub mod outward;
 pub mod profile;
 pub mod resource;
 pub mod routes;

@@ -162,7 +162,7 @@ impl WebClient {
             what: format!("`{}` is not a host name", self.host),
             source: Some(e.into()),
         })?;
-        let tcp = TcpStream::connect(&self.address).await.map_err(|e| self.unreachable(e))?;
+        let tcp = crate::outward::connect(&self.address).await.map_err(|e| self.unreachable(e))?;
         tcp.set_nodelay(true).map_err(|e| self.unreachable(e))?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         connector.connect(name, tcp).await.map_err(|e| self.unreachable(e))

@@ -26,7 +26,7 @@ enum Level {
 
 use Level::{Account, Bucket, Object as Key};
 
-/// Method, level and the query's parameter that tells the operation; the first that fits counts.
+/// Method, level and the query's parameters that tell the operation; the first that fits counts.
 static BY_PARAMETER: &[(&str, Level, &str, &str)] = &[
     ("GET", Bucket, "list-type", "ListObjectsV2"),
     ("GET", Bucket, "versions", "ListObjectVersions"),
@@ -72,6 +72,42 @@ static BY_PARAMETER: &[(&str, Level, &str, &str)] = &[
     ("DELETE", Bucket, "ownershipControls", "DeleteBucketOwnershipControls"),
     ("GET", Bucket, "object-lock", "GetObjectLockConfiguration"),
     ("PUT", Bucket, "object-lock", "PutObjectLockConfiguration"),
+    ("GET", Bucket, "analytics&id", "GetBucketAnalyticsConfiguration"),
+    ("GET", Bucket, "analytics", "ListBucketAnalyticsConfigurations"),
+    ("PUT", Bucket, "analytics", "PutBucketAnalyticsConfiguration"),
+    ("DELETE", Bucket, "analytics", "DeleteBucketAnalyticsConfiguration"),
+    ("GET", Bucket, "intelligent-tiering&id", "GetBucketIntelligentTieringConfiguration"),
+    ("GET", Bucket, "intelligent-tiering", "ListBucketIntelligentTieringConfigurations"),
+    ("PUT", Bucket, "intelligent-tiering", "PutBucketIntelligentTieringConfiguration"),
+    ("DELETE", Bucket, "intelligent-tiering", "DeleteBucketIntelligentTieringConfiguration"),
+    ("GET", Bucket, "inventory&id", "GetBucketInventoryConfiguration"),
+    ("GET", Bucket, "inventory", "ListBucketInventoryConfigurations"),
+    ("PUT", Bucket, "inventory", "PutBucketInventoryConfiguration"),
+    ("DELETE", Bucket, "inventory", "DeleteBucketInventoryConfiguration"),
+    ("GET", Bucket, "metrics&id", "GetBucketMetricsConfiguration"),
+    ("GET", Bucket, "metrics", "ListBucketMetricsConfigurations"),
+    ("PUT", Bucket, "metrics", "PutBucketMetricsConfiguration"),
+    ("DELETE", Bucket, "metrics", "DeleteBucketMetricsConfiguration"),
+    ("POST", Bucket, "metadataConfiguration", "CreateBucketMetadataConfiguration"),
+    ("POST", Bucket, "metadataTable", "CreateBucketMetadataTableConfiguration"),
+    ("GET", Bucket, "metadataConfiguration", "GetBucketMetadataConfiguration"),
+    ("GET", Bucket, "metadataTable", "GetBucketMetadataTableConfiguration"),
+    ("DELETE", Bucket, "metadataConfiguration", "DeleteBucketMetadataConfiguration"),
+    ("DELETE", Bucket, "metadataTable", "DeleteBucketMetadataTableConfiguration"),
+    ("PUT", Bucket, "metadataAnnotationTable", "UpdateBucketMetadataAnnotationTableConfiguration"),
+    ("PUT", Bucket, "metadataInventoryTable", "UpdateBucketMetadataInventoryTableConfiguration"),
+    ("PUT", Bucket, "metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration"),
+    ("GET", Bucket, "abac", "GetBucketAbac"),
+    ("GET", Bucket, "accelerate", "GetBucketAccelerateConfiguration"),
+    ("GET", Bucket, "requestPayment", "GetBucketRequestPayment"),
+    ("PUT", Bucket, "abac", "PutBucketAbac"),
+    ("PUT", Bucket, "accelerate", "PutBucketAccelerateConfiguration"),
+    ("PUT", Bucket, "requestPayment", "PutBucketRequestPayment"),
+    ("GET", Key, "annotation&annotationName", "GetObjectAnnotation"),
+    ("GET", Key, "annotation", "ListObjectAnnotations"),
+    ("PUT", Key, "annotation", "PutObjectAnnotation"),
+    ("DELETE", Key, "annotation", "DeleteObjectAnnotation"),
+    ("PUT", Key, "encryption", "UpdateObjectEncryption"),
     ("POST", Key, "uploads", "CreateMultipartUpload"),
     ("PUT", Key, "partNumber", "UploadPart"),
     ("POST", Key, "uploadId", "CompleteMultipartUpload"),
@@ -119,6 +155,9 @@ pub fn read(parts: &Parts, bucket: Option<&str>) -> Object {
             (Some(query::decode_path(first)).filter(|name| !name.is_empty()), rest)
         }
     };
+    if bucket.as_deref() == Some(RESPONSE) {
+        return Object { operation: RESPONSE, bucket: None, key: None };
+    }
     let key = (!key.is_empty()).then(|| query::decode_path(key));
     let level = match (&bucket, &key) {
         (_, Some(_)) => Key,
@@ -128,6 +167,9 @@ pub fn read(parts: &Parts, bucket: Option<&str>) -> Object {
     Object { operation: operation(parts, level), bucket, key }
 }
 
+/// A path of S3 Object Lambda, and no bucket's name: those are lower case.
+const RESPONSE: &str = "WriteGetObjectResponse";
+
 fn operation(parts: &Parts, level: Level) -> &'static str {
     let method = parts.method.as_str();
     let has = |name: &str| {
@@ -135,7 +177,7 @@ fn operation(parts: &Parts, level: Level) -> &'static str {
     };
     let told = BY_PARAMETER
         .iter()
-        .find(|(m, l, parameter, _)| *m == method && *l == level && has(parameter));
+        .find(|(m, l, told, _)| *m == method && *l == level && told.split('&').all(has));
     let plain = PLAIN.iter().find(|(m, l, _)| *m == method && *l == level);
     let name = told.map(|row| row.3).or(plain.map(|row| row.2)).unwrap_or("Unknown");
     let copies = parts.headers.contains_key("x-amz-copy-source") || has("x-amz-copy-source");
@@ -164,6 +206,9 @@ mod tests {
             ("PUT", "/b", None, "CreateBucket", Some("b"), None),
             ("HEAD", "/b", None, "HeadBucket", Some("b"), None),
             ("POST", "/b?delete", None, "DeleteObjects", Some("b"), None),
+            ("GET", "/b?metrics", None, "ListBucketMetricsConfigurations", Some("b"), None),
+            ("GET", "/b?metrics&id=x", None, "GetBucketMetricsConfiguration", Some("b"), None),
+            ("POST", "/WriteGetObjectResponse", None, "WriteGetObjectResponse", None, None),
             ("GET", "/?session", Some("b"), "CreateSession", Some("b"), None),
             ("GET", "/b/a/b%20c", None, "GetObject", Some("b"), Some("a/b c")),
             ("GET", "/a//b/../c", Some("b"), "GetObject", Some("b"), Some("a//b/../c")),

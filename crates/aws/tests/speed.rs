@@ -39,6 +39,9 @@ mod tests {
     #[test]
     #[ignore = "a measurement, to be read by people"]
     fn a_small_dynamodb_request() {
+        let start = Instant::now();
+        assert!(Endpoint::from_host("dynamodb.us-east-1.amazonaws.com").is_ok());
+        println!("{:<32} {:?}", "read the table, once", start.elapsed());
         let body = format!(r#"{{"TableName":"T","KeyConditionExpression":"{}"}}"#, "x".repeat(250));
         let now = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         let keys = Keys::new(Credentials {
@@ -55,6 +58,21 @@ mod tests {
         best("clone the request", || drop(black_box(signed.clone())));
         best("hash the body", || {
             black_box(PayloadHash::of(black_box(body.as_bytes())));
+        });
+        let lambda = "lambda.eu-west-1.amazonaws.com";
+        assert!(Endpoint::from_host(lambda).is_ok());
+        best("find DynamoDB by its host", || {
+            drop(black_box(Endpoint::from_host(black_box("dynamodb.us-east-1.amazonaws.com"))));
+        });
+        best("find Lambda by its host", || drop(black_box(Endpoint::from_host(black_box(lambda)))));
+        best("find a bucket by its host", || {
+            drop(black_box(Endpoint::from_host(black_box("b.s3.eu-west-1.amazonaws.com"))));
+        });
+        let scope = aws::sigv4::Scope::parse("20300101/eu-west-1/sagemaker/aws4_request").unwrap();
+        let local = Request::post("/endpoints/e/invocations").header("host", "localhost:1");
+        let local = local.body(()).unwrap().into_parts().0;
+        best("find one of SageMaker's nine by URL", || {
+            drop(black_box(Endpoint::of_request(&local, Some(&scope))));
         });
         best("parse the call", || drop(black_box(Call::parse(&signed, Some(body.as_bytes())))));
         best("verify", || drop(black_box(verify(&signed, &payload, &keys, now))));

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::too_many_lines,
     reason = "a test that tells one story in one piece"
 )]
 
@@ -143,6 +144,16 @@ fn an_untouched_file_and_one_that_was_not_there_come_back() {
     assert!(said.code == 1 && said.stderr.contains("Not logged in"), "{}", said.stderr);
 }
 
+fn write_and_remove(tsh: &Tsh, writer: usize) {
+    for round in 0..12 {
+        let name = format!("p{writer}-{}", round % 3);
+        let _ = tsh.run(&["aws-profile", "write", "--name", &name]).ok();
+        if round % 2 == 1 {
+            let _ = tsh.run(&["aws-profile", "rm", &name]).ok();
+        }
+    }
+}
+
 #[test]
 fn two_tsh_at_once_never_corrupt_the_file() {
     let cluster = Cluster::start();
@@ -152,15 +163,7 @@ fn two_tsh_at_once_never_corrupt_the_file() {
     let writers: Vec<_> = (0..4)
         .map(|writer| {
             let tsh = tsh.clone();
-            std::thread::spawn(move || {
-                for round in 0..12 {
-                    let name = format!("p{writer}-{}", round % 3);
-                    let _ = tsh.run(&["aws-profile", "write", "--name", &name]).ok();
-                    if round % 2 == 1 {
-                        let _ = tsh.run(&["aws-profile", "rm", &name]).ok();
-                    }
-                }
-            })
+            std::thread::spawn(move || write_and_remove(&tsh, writer))
         })
         .collect();
     // Whoever reads meanwhile sees a whole file.

@@ -12,8 +12,8 @@ use crate::partition::Partition;
 use crate::region::Region;
 use crate::service::Service;
 use crate::sigv4::{Algorithm, Scope};
-use crate::table::Reference;
 use crate::table::operations::{Operation, Path};
+use crate::table::{Reference, SigningRegion};
 
 /// A host of this machine: where `--endpoint-url` points.
 pub(super) struct Local<'a> {
@@ -54,8 +54,8 @@ pub(super) fn resolve(
 ) -> Result<Endpoint, BadEndpoint> {
     let service = service(scope, clues)?;
     let region = region(scope)?;
-    let host = if service == Service::S3 {
-        s3_host(scope.service(), &region, front, clues)
+    let (host, signed_for) = if service == Service::S3 {
+        (s3_host(scope.service(), &region, front, clues), region.as_str())
     } else {
         host(service, &region, clues)?
     };
@@ -63,6 +63,7 @@ pub(super) fn resolve(
     // The table's own host: what it says of the region goes before what the client was set to.
     candidates
         .retain(|found| found.service == service && found.region.partition() == region.partition());
+    candidates.sort_by_key(|found| found.region.as_str() != signed_for);
     if candidates.is_empty() {
         return Err(BadEndpoint::UnknownService { signing_name: shown(scope.service()) });
     }
@@ -90,10 +91,8 @@ fn service(scope: &Scope, clues: &Clues<'_>) -> Result<Service, BadEndpoint> {
     }
     if let Some(target) = clues.target {
         services.retain(|service| service.owns_target(target));
-        let unknown = || BadEndpoint::UnknownTarget {
-            signing_name: signing_name(),
-            target: shown(target),
-        };
+        let unknown =
+            || BadEndpoint::UnknownTarget { signing_name: signing_name(), target: shown(target) };
         // Two services of Timestream have one target.
         let operation = target.rsplit('.').next().unwrap_or_default();
         let has = |service: &&Service| Operation::by_name(service.row(), operation).is_some();
@@ -129,15 +128,20 @@ fn line_of(request: &Parts) -> String {
     shown(&format!("{} {}", request.method, request.uri.path()))
 }
 
-/// The host of the request's operation in this region.
-fn host(service: Service, region: &Region, clues: &Clues<'_>) -> Result<String, BadEndpoint> {
+/// The host of the request's operation in this region, and the region that its requests are signed for.
+fn host<'a>(
+    service: Service,
+    region: &'a Region,
+    clues: &Clues<'_>,
+) -> Result<(String, &'a str), BadEndpoint> {
     let row = service.row();
     let unknown = || BadEndpoint::UnknownService { signing_name: row.signing_name.to_owned() };
     let group = operation(service, clues).map_or(0, |operation| operation.group);
     let group = row.groups.get(group).or_else(|| row.groups.first()).ok_or_else(unknown)?;
     let partition = region.partition();
     let rule = group.rule(partition.id(), region.as_str()).ok_or_else(unknown)?;
-    let template = Reference::read(rule).service;
+    let rule = Reference::read(rule);
+    let template = rule.service;
     let mut host = prefix(service, group.prefix, clues)?;
     for (index, label) in template.split('.').enumerate() {
         if index > 0 {
@@ -152,7 +156,12 @@ fn host(service: Service, region: &Region, clues: &Clues<'_>) -> Result<String, 
             label => host.push_str(label),
         }
     }
-    Ok(host)
+    let signed_for = match rule.region {
+        Some(SigningRegion::Fixed(region)) => region,
+        None if template.contains("{R}") => region.as_str(),
+        None | Some(SigningRegion::Global) => partition.default_region(),
+    };
+    Ok((host, signed_for))
 }
 
 /// The operation, as far as target or path tell it.

@@ -15,6 +15,7 @@ mod hosts;
 pub(crate) mod operations;
 mod service_row;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub(crate) use hosts::{HostRow, Reference, SigningRegion};
@@ -34,6 +35,8 @@ pub(crate) struct Table {
     by_id: Vec<(&'static str, u16)>,
     by_signing_name: Vec<(&'static str, u16)>,
     hosts: Vec<HostRow>,
+    /// Where the rows of a template begin; they stand together.
+    by_template: HashMap<&'static str, usize>,
     /// Lines that were not understood: none, as a test says.
     strange: usize,
 }
@@ -79,6 +82,9 @@ impl Table {
     }
 
     fn index(&mut self) {
+        for (place, row) in self.hosts.iter().enumerate() {
+            self.by_template.entry(row.template).or_insert(place);
+        }
         let numbered = || (0_u16..).zip(&self.services);
         self.by_id = numbered().map(|(number, row)| (row.id, number)).collect();
         self.by_id.sort_unstable();
@@ -119,7 +125,7 @@ impl Table {
 
     /// The rows whose template is exactly this text.
     pub(crate) fn hosts(&self, template: &str) -> impl Iterator<Item = &HostRow> {
-        let start = self.hosts.partition_point(|row| row.template < template);
+        let start = self.by_template.get(template).copied().unwrap_or(self.hosts.len());
         let rest = self.hosts.get(start..).unwrap_or_default();
         rest.iter().take_while(move |row| row.template == template)
     }

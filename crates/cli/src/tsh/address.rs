@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::failure::Failure;
@@ -73,7 +72,7 @@ impl ProxyAddress {
             return Ok(port);
         }
         for port in PORTS {
-            let dialled = timeout(EACH, TcpStream::connect(self.with_port(port))).await;
+            let dialled = timeout(EACH, api::outward::connect(&self.with_port(port))).await;
             if matches!(dialled, Ok(Ok(_))) {
                 return Ok(port);
             }

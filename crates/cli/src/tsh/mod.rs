@@ -92,6 +92,7 @@ async fn run(args: Tsh, output: &mut Output) -> Result<(), Failure> {
     if let TshCommand::Completion(args) = &args.command {
         return completion::run(args, Tsh::command(), output);
     }
+    gateway::upstream()?.serve_all();
     let context = Context::of_process(args.global)?;
     match &args.command {
         TshCommand::Version(args) => version::run(args, &context, output).await,

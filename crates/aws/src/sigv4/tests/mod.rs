@@ -1,6 +1,7 @@
 //! Both directions against AWS's published vectors, against `aws-sigv4` as an oracle, and against tampering.
 
 mod asymmetric;
+mod many;
 mod oracle;
 mod signing;
 mod tampering;

@@ -118,7 +118,10 @@ impl Signed<'_> {
                 let announced = Announced::of_request(self.parts, trailer)
                     .map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
                 let told = Told::Decoded(announced.length());
-                (Form::Chunks(chunked::Decoder::new(keys, verified.seed, announced)), told)
+                (
+                    Form::Chunks(Box::new(chunked::Decoder::new(keys, verified.seed, announced))),
+                    told,
+                )
             }
             PayloadHash::Events => {
                 (Form::Events(events::Verifier::new(keys, verified.seed)), Told::Nothing)

@@ -362,7 +362,7 @@ async fn dial(route: &Route, connections: &TaskTracker) -> Result<SendRequest<By
     let unreachable = |source| DialError::Proxy { address: route.address.clone(), source };
     let name = ServerName::try_from(wire::app_server_name(&route.session))
         .map_err(|error| DialError::Setup(error.into()))?;
-    let tcp = TcpStream::connect(&route.address).await.map_err(unreachable)?;
+    let tcp = api::outward::connect(&route.address).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
     let connector = TlsConnector::from(Arc::clone(&route.tls));
     let tls = connector.connect(name, tcp).await.map_err(handshake_error)?;

@@ -191,7 +191,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     let place = match &shared.mode {
         Mode::EndpointUrl => Place::Endpoint(Arc::clone(&shared.names)),
         Mode::HttpsProxy(upstream) => match connect::read(&mut stream).await {
-            Ok(target) if target.port == 443 && aws::endpoint::is_aws_host(&target.host) => {
+            Ok(target) if target.port == 443 && is_for_the_agent(&target.host) => {
                 if connect::accept(&mut stream).await.is_err() {
                     return;
                 }
@@ -249,6 +249,14 @@ async fn serve_http(shared: Arc<Shared>, place: Place, stream: TcpStream) {
     if let Err(error) = served {
         debug!(error = %api::error::Chain(&error), "a client's connection ended");
     }
+}
+
+/// Whether requests to a host go to the agent. The WebSockets of SSM and ECS exec go straight to AWS: they are not
+/// signed, but carry a token that the agent was asked for by `StartSession` or `ExecuteCommand`.
+fn is_for_the_agent(host: &str) -> bool {
+    let carries_sessions =
+        host.starts_with("ssmmessages.") || host.starts_with("ssmmessages-fips.");
+    aws::endpoint::is_aws_host(host) && !carries_sessions
 }
 
 /// Whether a host is of a service with operations that stream in both directions, which takes HTTP/2.

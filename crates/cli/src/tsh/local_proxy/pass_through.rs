@@ -97,6 +97,21 @@ impl Upstream {
         self
     }
 
+    /// Lets `tsh` reach the Teleport proxy by the user's proxy too, if there is one.
+    pub fn serve_all(self) {
+        if self.proxy.is_none() {
+            return;
+        }
+        let upstream = std::sync::Arc::new(self);
+        api::outward::set(Box::new(move |host, port| {
+            let upstream = std::sync::Arc::clone(&upstream);
+            Box::pin(async move {
+                let connected = upstream.connect(&Target { host, port }).await;
+                connected.map_err(io::Error::other)
+            })
+        }));
+    }
+
     /// Connects to a host, by the user's proxy or directly.
     pub(crate) async fn connect(&self, target: &Target) -> Result<TcpStream, UpstreamError> {
         let proxy =

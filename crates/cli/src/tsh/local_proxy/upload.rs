@@ -48,7 +48,7 @@ pub(crate) enum Form {
     /// Bytes of which the head's signature says enough.
     Plain,
     /// Signed chunks.
-    Chunks(chunked::Decoder),
+    Chunks(Box<chunked::Decoder>),
     /// Signed events.
     Events(events::Verifier),
 }

@@ -169,6 +169,8 @@ async fn hosts_that_only_look_like_aws_pass_through_unread() {
         "dynamodb.us-east-1.amazonaws.com.example.org:443",
         "notamazonaws.com:443",
         "example.org:443",
+        // The WebSockets of SSM and ECS exec, which no agent can sign.
+        "ssmmessages.us-east-1.amazonaws.com:443",
         "dynamodb.us-east-1.amazonaws.com:8443",
     ];
     for host in hosts {
