@@ -67,21 +67,19 @@ impl Page {
     }
 
     async fn give(self, signed_in: &ConsoleSignIn) -> Result<(), Failure> {
-        let giving = async {
-            loop {
-                let Ok((mut stream, _)) = self.listener.accept().await else { continue };
-                // A browser opens connections ahead of need: those that ask for nothing do not count.
-                let answered = timeout(HEAD_DEADLINE, answer(&mut stream, &self.path, signed_in));
-                if matches!(answered.await, Ok(Ok(true))) {
-                    return;
-                }
-            }
-        };
+        // A browser opens connections ahead of need: those that ask for nothing do not count.
+        let giving = async { while !self.give_to_one(signed_in).await {} };
         let late = || {
             Failure::new("the browser did not come for the page")
                 .with_hint("with --browser=none the address is printed instead")
         };
         timeout(PATIENCE, giving).await.map_err(|_| late())
+    }
+
+    async fn give_to_one(&self, signed_in: &ConsoleSignIn) -> bool {
+        let Ok((mut stream, _)) = self.listener.accept().await else { return false };
+        let answered = timeout(HEAD_DEADLINE, answer(&mut stream, &self.path, signed_in));
+        matches!(answered.await, Ok(Ok(true)))
     }
 }
 
