@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
-use crate::store::{Bounds, Prepared, Stored};
+use crate::store::{Bounds, Prepared, Stored, Tx};
 
 /// Entries of a search unless asked otherwise, at most in a page, and at most in a list.
 const PAGE: u32 = 500;
@@ -28,6 +28,8 @@ const LONGEST_WAIT: u32 = 25;
 const GATHERING: Duration = Duration::from_millis(100);
 /// Entries of the chain that are checked in one read.
 const STRETCH: u32 = 5_000;
+/// Entries from which on a batch is written in a transaction of its own.
+const LARGE: usize = 100;
 /// Most entries of one batch.
 const MOST_ENTRIES: usize = 50_000;
 
@@ -40,19 +42,22 @@ pub(crate) async fn store(
     let host = host.clone();
     let reading = tokio::task::spawn_blocking(move || prepared(&host, &lines));
     let batch = reading.await.map_err(|error| Refusal::broken("reading a batch", error))??;
-    cluster
-        .store
-        .write(move |tx| {
-            let mut stored = AuditStored { stored: 0, known: 0 };
-            for entry in batch {
-                match tx.append(entry)? {
-                    Stored::New => stored.stored += 1,
-                    Stored::Known => stored.known += 1,
-                }
+    let is_large = batch.len() > LARGE;
+    let append = move |tx: &mut Tx<'_>| {
+        let mut stored = AuditStored { stored: 0, known: 0 };
+        for entry in batch {
+            match tx.append(entry)? {
+                Stored::New => stored.stored += 1,
+                Stored::Known => stored.known += 1,
             }
-            Ok(stored)
-        })
-        .await
+        }
+        Ok(stored)
+    };
+    if is_large {
+        cluster.store.write_alone(append).await
+    } else {
+        cluster.store.write(append).await
+    }
 }
 
 /// Finds entries, oldest first.

@@ -54,7 +54,7 @@ pub(crate) use tx::Tx;
 pub(crate) use web_sessions::StoredWebSession;
 
 use readers::Readers;
-use writer::Writer;
+use writer::{Company, Writer};
 
 /// Name of the store's folder in `data_dir`.
 const FOLDER: &str = "auth";
@@ -130,7 +130,16 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
     {
-        self.writer.write(act).await
+        self.writer.write(act, Company::Shared).await
+    }
+
+    /// The same in a transaction of its own: for writes of very many rows.
+    pub(crate) async fn write_alone<T, F>(&self, act: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    {
+        self.writer.write(act, Company::Alone).await
     }
 
     /// Reads with one of the read-only connections.

@@ -30,6 +30,15 @@ pub(super) struct Done {
     pub(super) changes: Vec<Change>,
 }
 
+impl Done {
+    /// What the next write of the transaction leaves behind.
+    pub(super) fn add(&mut self, next: Self) {
+        self.head = next.head;
+        self.appended.extend(next.appended);
+        self.changes.extend(next.changes);
+    }
+}
+
 impl<'a> Deref for Tx<'a> {
     type Target = Reader<'a>;
 

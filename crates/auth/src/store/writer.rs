@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
-use super::tx::Tx;
+use super::tx::{Done, Tx};
 use super::{OpenError, audit as log, audit_index};
 use crate::refusal::Refusal;
 use crate::watch::Hub;
@@ -22,6 +22,16 @@ const LINE: usize = 1_024;
 const GROUP: usize = 256;
 /// How long a caller waits for a place in the line.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a write shares a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// With others that wait, in a savepoint of its own.
+    Shared,
+    /// With none: for writes of very many rows. Within a savepoint SQLite keeps a copy of each page that changes, and
+    /// walks through all of them at the end of each statement.
+    Alone,
+}
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -50,13 +60,13 @@ impl Writer {
         self.heads.clone()
     }
 
-    pub(super) async fn write<T, F>(&self, act: F) -> Result<T, Refusal>
+    pub(super) async fn write<T, F>(&self, act: F, company: Company) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
     {
         let (reply, outcome) = oneshot::channel();
-        let job = Box::new(Act { act: Some(act), result: None, reply: Some(reply) });
+        let job = Box::new(Act { act: Some(act), result: None, reply: Some(reply), company });
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let line = line.ok_or_else(closed)?;
         match timeout(PATIENCE, line.send(job)).await {
@@ -85,6 +95,8 @@ fn closed() -> Refusal {
 
 /// A write on its way: done in a savepoint first, answered after the commit.
 trait Job: Send {
+    /// Whether it shares a transaction.
+    fn company(&self) -> Company;
     /// Does it; tells whether the savepoint stands.
     fn act(&mut self, tx: &mut Tx<'_>) -> Savepoint;
     /// Tells the caller what became of it.
@@ -107,6 +119,7 @@ struct Act<T, F> {
     act: Option<F>,
     result: Option<Result<T, Refusal>>,
     reply: Option<oneshot::Sender<Result<T, Refusal>>>,
+    company: Company,
 }
 
 impl<T, F> Job for Act<T, F>
@@ -114,6 +127,10 @@ where
     T: Send,
     F: FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send,
 {
+    fn company(&self) -> Company {
+        self.company
+    }
+
     fn act(&mut self, tx: &mut Tx<'_>) -> Savepoint {
         let is_awaited = self.reply.as_ref().is_some_and(|reply| !reply.is_closed());
         let Some(act) = self.act.take().filter(|_| is_awaited) else { return Savepoint::Undo };
@@ -148,11 +165,17 @@ struct Desk {
 
 impl Desk {
     fn work(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        while let Some(first) = jobs.blocking_recv() {
+        let mut waiting = None;
+        while let Some(first) = waiting.take().or_else(|| jobs.blocking_recv()) {
             let mut group = vec![first];
             while group.len() < GROUP
+                && group.iter().all(|job| job.company() == Company::Shared)
                 && let Ok(next) = jobs.try_recv()
             {
+                if next.company() == Company::Alone {
+                    waiting = Some(next);
+                    break;
+                }
                 group.push(next);
             }
             self.commit(group);
@@ -180,32 +203,43 @@ impl Desk {
 
     fn transaction(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let (mut changes, mut appended) = (Vec::new(), Vec::new());
-        let mut head = self.head;
-        for job in group {
-            self.connection.execute_batch("SAVEPOINT job")?;
-            let mut tx = Tx::new(&self.connection, head);
-            match job.act(&mut tx) {
-                Savepoint::Keep => {
-                    let done = tx.finish();
-                    head = done.head;
-                    appended.extend(done.appended);
-                    changes.extend(done.changes);
-                    self.connection.execute_batch("RELEASE job")?;
+        let mut done = Done { head: self.head, appended: Vec::new(), changes: Vec::new() };
+        match group {
+            // One alone needs no savepoint: the transaction is its own.
+            [job] => {
+                let mut tx = Tx::new(&self.connection, done.head);
+                if job.act(&mut tx) == Savepoint::Undo {
+                    return self.connection.execute_batch("ROLLBACK");
                 }
-                Savepoint::Undo => {
-                    self.connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+                done.add(tx.finish());
+            }
+            several => {
+                for job in several {
+                    self.in_savepoint(job.as_mut(), &mut done)?;
                 }
             }
         }
         // Once for all of them, and after the last savepoint: each would make the index write itself out.
-        audit_index::add(&self.connection, &appended)?;
+        audit_index::add(&self.connection, &done.appended)?;
         self.connection.execute_batch("COMMIT")?;
+        let head = done.head;
         self.head = head;
         self.heads.send_if_modified(|told| std::mem::replace(told, head.seq) != head.seq);
         // Watchers hear of it before the caller does: whoever has an answer can rely on that.
-        self.hub.publish(changes);
+        self.hub.publish(done.changes);
         Ok(())
+    }
+
+    fn in_savepoint(&self, job: &mut dyn Job, done: &mut Done) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("SAVEPOINT job")?;
+        let mut tx = Tx::new(&self.connection, done.head);
+        match job.act(&mut tx) {
+            Savepoint::Keep => {
+                done.add(tx.finish());
+                self.connection.execute_batch("RELEASE job")
+            }
+            Savepoint::Undo => self.connection.execute_batch("ROLLBACK TO job; RELEASE job"),
+        }
     }
 
     fn recover(&mut self) {
