@@ -12,7 +12,7 @@ use crate::s3;
 use crate::service::Service;
 use crate::sigv4::{Authorization, VerifyError, presigned};
 use crate::spoken::{self, Spoken, is_name};
-use crate::sts::{self, BadAction};
+use crate::sts::{self, BadAction, KeyGiving};
 
 /// A parsed request: where it goes and what it touches. Holds no item values and no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub struct Call {
     query: String,
     signed: bool,
     gives_keys: bool,
+    giving: Option<KeyGiving>,
 }
 
 /// How the call's facts are read from a request.
@@ -204,7 +205,11 @@ impl Call {
         let operation = sts::action(parts.uri.query(), body)?;
         // Other parameters may be secrets, such as a WebIdentityToken.
         let query = kept(parts, |pair| pair.is_named("Action") || pair.is_named("Version"));
-        Ok(Self { operation, query, ..self })
+        let giving = match self.service() == Service::STS && self.signed {
+            true => KeyGiving::read(&operation, parts.uri.query(), body)?,
+            false => None,
+        };
+        Ok(Self { operation, query, giving, ..self })
     }
 
     /// A call that comes from no request: for tests and for asking "what if".
@@ -221,6 +226,7 @@ impl Call {
             path: "/".to_owned(),
             query: String::new(),
             signed: true,
+            giving: None,
         }
     }
 
@@ -283,6 +289,11 @@ impl Call {
     /// Whether the answer may hold credentials (`AssumeRole*`, `GetSessionToken`, `GetFederationToken`, …).
     pub fn hands_out_keys(&self) -> bool {
         self.gives_keys
+    }
+
+    /// What keys are asked for, where the answer holds them in a form in which others can be put in their place.
+    pub fn key_giving(&self) -> Option<&KeyGiving> {
+        self.giving.as_ref().filter(|_| self.gives_keys)
     }
 }
 
@@ -428,9 +439,19 @@ mod tests {
         let authorization = authorization("sts", "us-east-1");
         let signed = ("authorization", authorization.as_str());
         for (method, uri, headers, body) in [
-            ("POST", "/", vec![FORM, signed], "Action=AssumeRole&RoleArn=x"),
+            (
+                "POST",
+                "/",
+                vec![FORM, signed],
+                "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/x",
+            ),
             ("POST", "/", vec![FORM], "Action=AssumeRoleWithWebIdentity&WebIdentityToken=secret"),
-            ("GET", "/?Action=AssumeRole&RoleArn=x", vec![signed], ""),
+            (
+                "GET",
+                "/?Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/x",
+                vec![signed],
+                "",
+            ),
             ("GET", "/?Action=GetSessionToken", vec![], ""),
             (
                 "POST",
@@ -446,6 +467,7 @@ mod tests {
             let call = Call::parse(&parts, Some(body.as_bytes())).unwrap();
             assert!(call.hands_out_keys(), "{uri} {body}");
             assert_eq!(call.is_signed(), headers.contains(&signed));
+            assert_eq!(call.key_giving().is_some(), call.is_signed(), "{uri} {body}");
             assert!(!format!("{call:?}").contains("secret"), "{uri} {body}");
         }
         let parts = parts("POST", "/", &[("host", STS), FORM, signed]);

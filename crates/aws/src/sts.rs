@@ -3,7 +3,13 @@
 //! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/CommonParameters.html>. The action may stand in the query
 //! string or in the form body; both are read, and anything that two readers could read differently is refused.
 
+mod answer;
+mod giving;
+
 use thiserror::Error;
+
+pub use answer::{BadAnswer, KeysAnswer, LONGEST_ANSWER, is_without_keys};
+pub use giving::{KeyGiving, KeyOperation};
 
 use crate::query::{self, Pair};
 use crate::service::Service;
@@ -24,6 +30,15 @@ pub enum BadAction {
     /// The body is not a form.
     #[error("the body is not a form (application/x-www-form-urlencoded)")]
     NotForm,
+    /// No role is named where keys of one are asked for, or none that is a role's ARN.
+    #[error("RoleArn must be the ARN of one role, such as arn:aws:iam::123456789012:role/name")]
+    Role,
+    /// A parameter that counts comes more than once, in another spelling, or where it must not.
+    #[error("{name} comes more than once, in an unusual spelling, or with a value that is none")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+    },
 }
 
 /// The action that query string and form body name together.
@@ -58,8 +73,12 @@ pub fn action(query: Option<&str>, body: &[u8]) -> Result<String, BadAction> {
 
 /// In any case, with anything around that a lenient reader might strip.
 fn resembles_action(pair: &Pair<'_>) -> bool {
+    resembles(pair, "Action") || resembles(pair, "X-Amz-Action")
+}
+
+fn resembles(pair: &Pair<'_>, name: &str) -> bool {
     let letters: Vec<u8> = pair.name.iter().copied().filter(u8::is_ascii_graphic).collect();
-    letters.eq_ignore_ascii_case(b"Action") || letters.eq_ignore_ascii_case(b"X-Amz-Action")
+    letters.eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// Actions of STS whose answers hold no credentials. All others, unknown ones too, are taken to hand out keys.

@@ -28,4 +28,4 @@ pub use keys::{Credentials, Keys};
 pub use payload::{BadPayload, PayloadHash, Trailer, declared_payload};
 pub use scope::{BadScope, Scope};
 pub use sign::{BadDestination, Destination, SignError, Signed, sign};
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Verified, VerifyError, carries_token, verify};

@@ -17,6 +17,7 @@ use super::payload::{BadPayload, PayloadHash, declared_payload};
 use super::presigned::Presigned;
 use super::scope::Scope;
 use crate::calendar::Stamp;
+use crate::query;
 use crate::reply::Fault;
 
 /// How far the client's clock may be off: S3's own limit, and that of the SDKs' own correction.
@@ -149,6 +150,22 @@ pub fn verify(
     }
     let seed = Seed::new(stamp, scope.clone(), authorization.signature().to_owned());
     Ok(Verified { authorization, seed })
+}
+
+/// Whether a request carries this session token, in its header or in its presigned query; compared in constant time.
+///
+/// That the token belongs to the keys is not part of [`verify`]: a signature can be right without it.
+pub fn carries_token(parts: &Parts, token: &str) -> bool {
+    let mut headers = parts.headers.get_all("x-amz-security-token").iter();
+    let in_query: Vec<_> = query::pairs(parts.uri.query().unwrap_or_default())
+        .filter(|pair| pair.is_named("X-Amz-Security-Token"))
+        .collect();
+    let same = |found: &[u8]| verify_slices_are_equal(found, token.as_bytes()).is_ok();
+    match (headers.next(), headers.next(), in_query.as_slice()) {
+        (Some(header), None, []) => same(header.as_bytes()),
+        (None, None, [pair]) => same(&pair.value),
+        _ => false,
+    }
 }
 
 fn equal(left: &str, right: &str) -> bool {

@@ -117,3 +117,27 @@ fn services_that_are_decided_on_by_their_bodies_take_no_unsigned_ones() {
         assert_eq!(verdict, Err(VerifyError::UnsignedPayload));
     }
 }
+
+#[test]
+fn a_session_token_is_carried_once_in_header_or_query_and_whole() {
+    use crate::sigv4::carries_token;
+    for (query, headers, carries) in [
+        ("", vec!["a/token=="], true),
+        ("?X-Amz-Security-Token=a%2Ftoken%3D%3D", vec![], true),
+        ("", vec![], false),
+        ("", vec!["a/token="], false),
+        ("", vec!["a/token==="], false),
+        ("", vec!["A/token=="], false),
+        ("", vec!["a/token==", "a/token=="], false),
+        ("?X-Amz-Security-Token=a%2Ftoken%3D%3D", vec!["a/token=="], false),
+        ("?X-Amz-Security-Token=x", vec!["a/token=="], false),
+        ("?x-amz-security-token=x&X-Amz-Security-Token=a%2Ftoken%3D%3D", vec![], false),
+    ] {
+        let mut request = http::Request::get(format!("https://localhost/{query}"));
+        for header in &headers {
+            request = request.header("x-amz-security-token", *header);
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        assert_eq!(carries_token(&parts, "a/token=="), carries, "{query} {headers:?}");
+    }
+}
