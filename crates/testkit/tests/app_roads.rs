@@ -72,7 +72,7 @@ fn a_web_app_works_in_the_browser_and_for_its_own_user_only() {
     let paths = |events: &[Value]| -> Vec<String> {
         events.iter().filter_map(|event| Some(event["path"].as_str()?.to_owned())).collect()
     };
-    for path in ["/page", "/echo//a/../b%2Fc", "/ws", "/events", "/form"] {
+    for path in ["/page", "/echo//b%2Fc", "/ws", "/events", "/form"] {
         let _ = wait_until(path, || {
             paths(&cluster.audit(&["--app", "echo"])).contains(&path.to_owned()).then_some(())
         });

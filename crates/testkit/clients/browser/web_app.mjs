@@ -1,8 +1,23 @@
 // A web app on its own host: in by the launch, WebSocket, events, forms, cookies, tokens, out again; and what thieves
 // and forgers get. settings: app (its origin), other (another app's origin), name, password, locked and open (files).
 import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { test } from './lib.mjs';
+
+/** Asks as a program does that is bound to nothing: any cookie, any header, no redirect followed. */
+function ask(url, headers = {}, method = 'GET') {
+  const { hostname, host, port, pathname, search } = new URL(url);
+  return new Promise((done, failed) => {
+    const options = {
+      host: '127.0.0.1', port, servername: hostname, path: pathname + search, method, rejectUnauthorized: false,
+      headers: { host, ...headers },
+    };
+    request(options, (reply) => { reply.resume(); done({ status: reply.statusCode, location: reply.headers.location }); })
+      .on('error', failed).end();
+  });
+}
 
 await test(async (t) => {
   const { app, other, open, locked } = t.settings;
@@ -59,36 +74,44 @@ await test(async (t) => {
   assert.equal(after.find(({ name }) => name === '__Host-causeway_app').value, held.value, 'the app cannot set it');
 
   // A code is spent, and good in its own browser only; the cookie is good for its own app only.
-  const stranger = await t.context();
-  for (const context of [page.context(), stranger]) {
-    assert.equal((await context.request.get(code, { maxRedirects: 0, ignoreHTTPSErrors: true })).status(), 400);
-  }
-  const ask = (url, cookie) => stranger.request.get(url, { headers: { cookie }, maxRedirects: 0, ignoreHTTPSErrors: true });
   const mine = `__Host-causeway_app=${held.value}`;
-  assert.equal((await ask(`${app}/page`, mine)).status(), 200, 'the cookie is what counts');
-  const elsewhere = await ask(`${other}/page`, mine);
-  assert.equal(elsewhere.status(), 302);
-  assert.ok(elsewhere.headers().location.startsWith(`${t.origin}/web/launch/`));
-  assert.equal((await ask(`${app.replace('echo.', 'nobody.')}/page`, mine)).status(), 404);
+  for (const cookie of [mine, '', `__Host-causeway_app_state=${new URL(code).searchParams.get('state')}`]) {
+    assert.equal((await ask(code, { cookie })).status, 400, cookie);
+  }
+  assert.equal((await ask(`${app}/page`, { cookie: mine })).status, 200, 'the cookie is what counts');
+  const elsewhere = await ask(`${other}/page`, { cookie: mine });
+  assert.equal(elsewhere.status, 302);
+  assert.ok(elsewhere.location.startsWith(`${t.origin}/web/launch/`));
+  assert.equal((await ask(app.replace('echo.', 'nobody.'), { cookie: mine })).status, 404);
+  assert.equal((await ask(`${app}/page`, { cookie: mine, host: new URL(other).host })).status, 302);
 
-  // A page of another origin may not post.
-  const forged = await stranger.request.post(`${app}/echo`, {
-    headers: { cookie: mine, origin: other, 'sec-fetch-site': 'same-site' }, maxRedirects: 0, ignoreHTTPSErrors: true,
-  });
-  assert.equal(forged.status(), 403);
+  // A page of another origin may not post, nor open a WebSocket.
+  const foreign = { cookie: mine, origin: other, 'sec-fetch-site': 'same-site' };
+  assert.equal((await ask(`${app}/echo`, foreign, 'POST')).status, 403);
+  const socket = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' };
+  assert.equal((await ask(`${app}/ws`, { ...foreign, ...socket })).status, 403);
 
   // The launch leads nowhere else.
+  const signedIn = (await page.context().cookies(t.origin)).map(({ name, value }) => `${name}=${value}`).join('; ');
   for (const path of ['https://evil.causeway.test/', '//evil.causeway.test/x', '/\\evil.causeway.test', 'javascript:1']) {
-    const target = t.url(`/web/launch/${new URL(app).hostname}?path=${encodeURIComponent(path)}`);
-    const reply = await page.context().request.get(target, { maxRedirects: 0, ignoreHTTPSErrors: true });
-    assert.equal(new URL(reply.headers().location).origin, app, path);
+    await page.goto(t.url(`/web/launch/${new URL(app).hostname}?path=${encodeURIComponent(path)}`));
+    await page.waitForURL((url) => url.origin === app);
   }
-  const unknown = await page.context().request.get(t.url('/web/launch/evil.causeway.test?path=/'), { maxRedirects: 0, ignoreHTTPSErrors: true });
-  assert.equal(unknown.status(), 404);
+  const unknown = await ask(t.url('/web/launch/evil.causeway.test?path=/'), { cookie: signedIn });
+  assert.equal(unknown.status, 404);
+
+  // The token is signed by a key of the proxy's page.
+  const keys = await t.page();
+  await keys.goto(t.url('/.well-known/jwks.json'));
+  const jwks = JSON.parse(await keys.locator('body').innerText());
+  const { kid } = JSON.parse(Buffer.from(token[0], 'base64url'));
+  const key = createPublicKey({ key: jwks.keys.find((jwk) => jwk.kid === kid), format: 'jwk' });
+  const signed = Buffer.from(token.slice(0, 2).join('.'));
+  assert.ok(verify('sha256', signed, key, Buffer.from(token[2], 'base64url')), 'the token is signed');
 
   // Out, and in again; the old cookie is dead.
   await page.goto(`${app}/x-causeway-logout`);
-  assert.equal((await ask(`${app}/page`, mine)).status(), 302);
+  assert.equal((await ask(`${app}/page`, { cookie: mine })).status, 302);
   await page.goto(`${app}/page`);
   await page.waitForURL(`${app}/page`);
 
@@ -102,7 +125,7 @@ await test(async (t) => {
   while (!existsSync(locked)) await new Promise((done) => setTimeout(done, 10));
   const start = Date.now();
   const ended = await page.evaluate(() => window.ended);
-  const kept = await ask(`${app}/page`, `__Host-causeway_app=${(await page.context().cookies(app)).find(({ name }) => name === '__Host-causeway_app').value}`);
-  assert.notEqual(kept.status(), 200);
+  const [kept] = (await page.context().cookies(app)).filter(({ name }) => name === '__Host-causeway_app');
+  assert.notEqual((await ask(`${app}/page`, { cookie: `__Host-causeway_app=${kept.value}` })).status, 200);
   return { after: ended - start };
 });
