@@ -22,6 +22,8 @@ use super::{Web, cookies, origin, session};
 
 /// Largest form, bytes: a role may be long.
 const FORM_LIMIT: usize = 512 * 1024;
+/// Largest form of somebody who is not signed in, bytes: it is read before anything is known of them.
+const STRANGERS_LIMIT: usize = 64 * 1024;
 
 /// Whoever looks at a page, signed in or not.
 #[derive(Debug, Clone)]
@@ -89,10 +91,12 @@ async fn checked(request: Request, expected: Option<&str>) -> Result<Request, Re
         info!(path = %logged_path(&request), "a form from another site was refused");
         return Err(foreign("the form was sent from another site"));
     }
+    let is_stranger = web.signed_in(request.headers()).await?.is_none();
+    let limit = if is_stranger { STRANGERS_LIMIT } else { FORM_LIMIT };
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, FORM_LIMIT).await.map_err(|_| {
+    let bytes = to_bytes(body, limit).await.map_err(|_| {
         Refusal::new(Kind::Page, StatusCode::PAYLOAD_TOO_LARGE, "the form is too large")
-            .with_hint("shorten what you typed; a form may have 512 KiB")
+            .with_hint(format!("shorten what you typed; a form may have {} KiB", limit / 1024))
     })?;
     let copy = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
     let form = Form::<Guarded>::from_request(copy, &()).await;

@@ -35,6 +35,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use http::Method;
 
 pub(crate) use self::as_user::{Browsers, SignedIn};
 pub(crate) use self::serve::WebRoad;
@@ -42,9 +43,13 @@ pub(crate) use self::session::{Token, is_random_text, random_text};
 use crate::agents::Agents;
 use crate::apps::Apps;
 use crate::config::{ProxyConfig, PublicAddr};
+use crate::places::Places;
 
 /// Largest body that is read, bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+/// Requests with a body that are read at once, and so many of one address: with what a stranger's may
+/// hold this bounds the memory that strangers can take.
+const BODIES: (usize, usize) = (2_000, 200);
 /// Longest that one request may take, from its head to the answer's head.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(40);
 
@@ -64,6 +69,7 @@ pub(crate) struct Web {
     logins: rate::RateLimit,
     joins: rate::RateLimit,
     invites: rate::RateLimit,
+    bodies: Arc<Places>,
     last_ping: ping::LastPing,
 }
 
@@ -85,6 +91,7 @@ impl Web {
             logins: rate::RateLimit::default(),
             joins: rate::RateLimit::default(),
             invites: rate::RateLimit::default(),
+            bodies: Places::new(BODIES.0, BODIES.1),
             last_ping: ping::LastPing::default(),
         }
     }
@@ -109,11 +116,28 @@ impl Web {
             .merge(routes::pages())
             .fallback(refusal::not_found)
             .method_not_allowed_fallback(refusal::method_not_allowed)
+            .layer(from_fn(within_places))
             .layer(from_fn(within_deadline))
             .layer(from_fn(refusal::draw))
             .layer(from_fn(headers::harden))
             .layer(Extension(web))
     }
+}
+
+async fn within_places(
+    Extension(web): Extension<Arc<Web>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let Some(_place) = web.bodies.enter(peer) else {
+        let kind = refusal::Kind::of(request.uri().path());
+        return refusal::Refusal::too_often(kind, Duration::from_secs(1)).into_response();
+    };
+    next.run(request).await
 }
 
 async fn within_deadline(request: Request, next: Next) -> Response {

@@ -113,6 +113,40 @@ async fn bodies_that_are_too_large_are_answered_413() {
     assert_eq!(statuses(&heard), ["413"]);
 }
 
+#[tokio::test]
+async fn one_address_cannot_make_us_hold_many_bodies() {
+    let cluster = Cluster::start().await;
+    let head = "POST /webapi/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 60000\r\n\r\n{";
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let mut tls = from(&cluster, "127.0.0.2", "http/1.1").await.unwrap();
+        tls.write_all(head.as_bytes()).await.unwrap();
+        held.push(tls);
+    }
+    let full = "POST /webapi/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Connection: close\r\nContent-Length: 2\r\n\r\n{}";
+    let ask = async |address: &str| {
+        let mut tls = from(&cluster, address, "http/1.1").await.unwrap();
+        tls.write_all(full.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        timeout(PATIENCE, tls.read_to_string(&mut heard)).await.unwrap().unwrap();
+        heard
+    };
+    let start = Instant::now();
+    while statuses(&ask("127.0.0.2").await) != ["429"] {
+        assert!(start.elapsed() < PATIENCE, "the 201st body of one address is read");
+    }
+    assert_eq!(statuses(&ask("127.0.0.3").await), ["422"], "another address is heard");
+    let mut page = from(&cluster, "127.0.0.2", "http/1.1").await.unwrap();
+    page.write_all(b"GET /webapi/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut heard = String::new();
+    page.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(statuses(&heard), ["200"], "and pages are still shown");
+}
+
 /// The time of each of many usual requests, one after another, each on a connection of its own.
 async fn usual_requests(cluster: &Cluster, address: &str, count: usize) -> Vec<Duration> {
     let mut times = Vec::new();
