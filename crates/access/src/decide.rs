@@ -27,8 +27,20 @@ pub struct AccessRequest<'a> {
     pub app: &'a App,
     /// What is called.
     pub call: &'a Call,
+    /// The AWS roles, each assumed with the keys of the one before, by whose keys the call is made; none where it
+    /// is made by those of the app session.
+    pub chain: &'a [RoleArn],
     /// Now.
     pub now: SystemTime,
+}
+
+/// What is to be done with AWS's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerUse {
+    /// It is passed on.
+    AsItIs,
+    /// It holds AWS keys, which stay with the agent: the user gets others in their place.
+    KeysOfOurs,
 }
 
 /// The proof that [`decide`] allowed a call. Nothing else makes one.
@@ -43,6 +55,7 @@ pub struct Grant {
     external_id: Option<String>,
     aws_session: Arc<AwsSession>,
     session_policy: Option<Arc<str>>,
+    answer: AnswerUse,
 }
 
 impl Grant {
@@ -99,6 +112,12 @@ impl Grant {
     pub fn session_policy(&self) -> Option<&Arc<str>> {
         self.session_policy.as_ref()
     }
+
+    /// What is to be done with AWS's answer.
+    #[must_use]
+    pub fn answer(&self) -> AnswerUse {
+        self.answer
+    }
 }
 
 /// Decides whether a call may go out.
@@ -124,14 +143,37 @@ fn check_call(
     policy: &Policy,
 ) -> Result<Grant, DenialReason> {
     let mut grant = check_role(identity, (request.app, request.now), policy)?;
-    if request.call.hands_out_keys() {
-        return Err(DenialReason::HandsOutKeys { operation: request.call.operation().to_owned() });
+    grant.answer = answer_use(request.call)?;
+    let asked_for = request.call.key_giving().and_then(|giving| giving.role());
+    for further in request.chain.iter().chain(asked_for) {
+        check_further(identity, (request, further), policy)?;
     }
     let told = grant.aws_session.policy.as_ref().filter(|policy| policy.is_split());
     if let Some(told) = told {
         grant.session_policy = Some(told.document(request.call.service().signing_name()));
     }
     Ok(grant)
+}
+
+fn answer_use(call: &Call) -> Result<AnswerUse, DenialReason> {
+    match (call.hands_out_keys(), call.key_giving()) {
+        (false, _) => Ok(AnswerUse::AsItIs),
+        (true, Some(_)) => Ok(AnswerUse::KeysOfOurs),
+        (true, None) => Err(DenialReason::HandsOutKeys { operation: call.operation().to_owned() }),
+    }
+}
+
+/// Whether a role may be used that was reached, or would be, by assuming it with the keys of another. That it may be
+/// assumed is for AWS to say; that it may not be used, also for us.
+fn check_further(
+    identity: &Identity,
+    (request, aws_role): (&AccessRequest<'_>, &RoleArn),
+    policy: &Policy,
+) -> Result<(), DenialReason> {
+    check_account(request.app, aws_role)?;
+    let claims = standing::certificate(identity, request.now, policy)?;
+    let standing = Standing::of(claims, request.now, policy)?;
+    check_denied(&standing, request.app, Some(aws_role))
 }
 
 /// Whether the certificate's AWS role may be used through the app now, whatever for.
@@ -160,6 +202,7 @@ pub(crate) fn check_role(
         external_id: app.external_id().map(str::to_owned),
         session_policy: aws_session.policy.as_ref().map(SessionPolicy::whole),
         aws_session,
+        answer: AnswerUse::AsItIs,
     })
 }
 

@@ -380,6 +380,7 @@ pub enum DenialReason {
 impl DenialReason {
     /// What to do about it, lower case, no full stop.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table: one line a rule")]
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::CertificateExpired { .. }
@@ -440,7 +441,7 @@ impl DenialReason {
                 "ask an administrator to correct the role's aws_session_… settings or the user's traits"
             }
             Self::HandsOutKeys { .. } => {
-                "use the AWS role of the app session directly; for another role ask for it in aws_role_arns"
+                "use the AWS role of the app session, or AssumeRole signed with its keys; for another role ask for it in aws_role_arns"
             }
             Self::NoRuleAllows { .. } => "ask an administrator for a role with such a rule",
             Self::HostNotEntitled { .. } => "join the host with the system role that it needs",

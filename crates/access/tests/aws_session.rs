@@ -75,7 +75,8 @@ fn alice(set: &[&str]) -> Claims {
 fn answer(set: &[&str], then: impl FnOnce(Claims) -> Claims) -> Result<AwsSession, Denial> {
     let claims = alice(set);
     let policy = policy(&roles(), &claims);
-    let request = AccessRequest { app: &app("prod", &[]), call: &call("ListTables"), now: now() };
+    let request =
+        AccessRequest { app: &app("prod", &[]), call: &call("ListTables"), chain: &[], now: now() };
     let grant = decide(&identity(then(claims)), &request, &policy)?;
     Ok(AwsSession::clone(grant.aws_session()))
 }
@@ -175,7 +176,8 @@ fn users_have_their_own_settings() {
     let mut session = support::session(&claims);
     session.user = other.user.clone();
     let policy = policy(&roles(), &claims).with_user(bob).with_session(session);
-    let request = AccessRequest { app: &app("prod", &[]), call: &call("ListTables"), now: now() };
+    let request =
+        AccessRequest { app: &app("prod", &[]), call: &call("ListTables"), chain: &[], now: now() };
     let grant = decide(&identity(other), &request, &policy).unwrap();
     assert_eq!(grant.aws_session().source_identity.as_deref(), Some("bob"));
 }

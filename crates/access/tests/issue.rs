@@ -172,7 +172,7 @@ fn login_app_login_and_call_fit_together() {
     assert!(!claims.mfa, "the login's second factor does not count for the app");
     let policy = policy.with_session(session);
     let call = call("ListTables");
-    let request = access::AccessRequest { app: &app, call: &call, now: later };
+    let request = access::AccessRequest { app: &app, call: &call, chain: &[], now: later };
     let grant = decide(&identity(claims), &request, &policy).unwrap();
     assert_eq!(grant.aws_role().as_str(), READER);
     let other = Claims { user: support::user_name("bob"), ..login.claims.clone() };

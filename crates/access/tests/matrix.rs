@@ -141,7 +141,7 @@ fn roles_and_apps(picture: &mut String) {
                 let claims = alice(set, &app, READER);
                 let policy = policy(&roles(), &claims);
                 let call = call(operation);
-                let request = AccessRequest { app: &app, call: &call, now: now() };
+                let request = AccessRequest { app: &app, call: &call, chain: &[], now: now() };
                 let answer = decide(&identity(claims), &request, &policy);
                 write!(picture, " {operation} {:<26}", mark(&answer)).unwrap();
             }
@@ -207,7 +207,7 @@ impl Scene {
 
     fn answer(self) -> Result<access::Grant, Denial> {
         let call = call(self.operation);
-        let request = AccessRequest { app: &self.app, call: &call, now: now() };
+        let request = AccessRequest { app: &self.app, call: &call, chain: &[], now: now() };
         decide(&identity(self.claims), &request, &self.policy)
     }
 }
@@ -407,7 +407,7 @@ fn one_thing_wrong(picture: &mut String) {
     }
     let scene = Scene::new();
     let call = call("ListTables");
-    let request = AccessRequest { app: &scene.app, call: &call, now: now() };
+    let request = AccessRequest { app: &scene.app, call: &call, chain: &[], now: now() };
     let denial = decide(&host_identity(&[SystemRole::Admin]), &request, &scene.policy).unwrap_err();
     writeln!(picture, "a host asks: ✘ {}\n    {denial}", denial.code()).unwrap();
 }
@@ -432,7 +432,7 @@ fn sentences(picture: &mut String) {
         let claims = alice(set, &app, READER);
         let policy = policy(&roles(), &claims);
         let call = call("ListTables");
-        let request = AccessRequest { app: &app, call: &call, now: now() };
+        let request = AccessRequest { app: &app, call: &call, chain: &[], now: now() };
         let denial = decide(&identity(claims), &request, &policy).unwrap_err();
         writeln!(picture, "{denial}").unwrap();
     }

@@ -188,7 +188,7 @@ impl World {
 
     fn decide(&self, roles: &[Role]) -> Result<Grant, Denial> {
         let (app, call) = (self.app(), call("ListTables"));
-        let request = AccessRequest { app: &app, call: &call, now: now() };
+        let request = AccessRequest { app: &app, call: &call, chain: &[], now: now() };
         decide(&identity(self.claims()), &request, &self.policy(roles))
     }
 }
@@ -314,7 +314,7 @@ proptest! {
         let mut roles = world.roles();
         let warmed = world.policy(&roles);
         let (app, call) = (world.app(), call("ListTables"));
-        let request = AccessRequest { app: &app, call: &call, now: now() };
+        let request = AccessRequest { app: &app, call: &call, chain: &[], now: now() };
         let _ = decide(&identity(world.claims()), &request, &warmed);
         fill(&mut roles[at].spec.allow, &other);
         let changed = warmed.clone().with_role(roles[at].clone());

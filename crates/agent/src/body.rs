@@ -63,6 +63,11 @@ impl RequestBody {
         }
     }
 
+    /// Other bytes in the place of those that came; what came is what counts.
+    pub(crate) fn replaced(self, bytes: Bytes) -> Self {
+        Self { content: Content::Whole(bytes), ..self }
+    }
+
     /// How many bytes have passed so far.
     pub(crate) fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.bytes_in)

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use access::{AccessRequest, Grant, Identity, decide};
-use api::wire::HEADER_REQUEST_ID;
-use aws::Call;
+use api::wire::{HEADER_DERIVED, HEADER_REQUEST_ID};
 use aws::reply::ErrorReply;
-use aws::sigv4;
+use aws::sigv4::{self, PayloadHash};
+use aws::{Call, RoleArn};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -21,7 +21,9 @@ use tracing::{Instrument as _, debug_span};
 use crate::assume::Assume;
 use crate::body::{AwsBody, RequestBody};
 use crate::config::SyncWhen;
+use crate::derived::{Derived, DerivedKeys, NotKnown};
 use crate::forward::Upstream;
+use crate::giving::{self, Expected};
 use crate::policy::LivePolicy;
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
 use crate::refusal::Refusal;
@@ -39,6 +41,7 @@ pub(crate) struct Road {
     pub(crate) sync: SyncWhen,
     pub(crate) assume: Assume,
     pub(crate) upstream: Upstream,
+    pub(crate) derived: Arc<DerivedKeys>,
 }
 
 /// A call that was allowed, before anything was recorded.
@@ -46,6 +49,8 @@ struct Allowed {
     call: Call,
     grant: Grant,
     body: RequestBody,
+    /// The keys that it is made with, where the user holds temporary ones.
+    by: Option<Arc<Derived>>,
 }
 
 impl Road {
@@ -96,8 +101,33 @@ impl Road {
         if !call.is_signed() {
             return Err(Refusal::Unsigned);
         }
-        let grant = self.decide(visit, identity, &call)?;
-        Ok(Allowed { call, grant, body })
+        let by = self.derived(identity, parts);
+        let chain = match &by {
+            Ok(Some(by)) => by.chain.as_slice(),
+            // Whether they may do anything at all is told before what is wrong with their keys.
+            Ok(None) | Err(_) => &[],
+        };
+        visit.by(chain.last());
+        let grant = self.decide(visit, identity, (&call, chain))?;
+        let by = by?;
+        Ok(Allowed { call, grant, body, by })
+    }
+
+    /// The temporary keys that the request is signed with, if it is: `tsh` has checked that.
+    fn derived(
+        &self,
+        identity: &Identity,
+        parts: &Parts,
+    ) -> Result<Option<Arc<Derived>>, NotKnown> {
+        let mut tokens = parts.headers.get_all(HEADER_DERIVED).iter();
+        let (Some(token), further) = (tokens.next(), tokens.next()) else { return Ok(None) };
+        let claims = identity.user().and_then(|claims| Some((claims, claims.app.as_ref()?)));
+        match (token.to_str(), further, claims) {
+            (Ok(token), None, Some((claims, app))) => {
+                self.derived.find(token, (&app.session, &claims.user)).map(Some)
+            }
+            _ => Err(NotKnown::Ended),
+        }
     }
 
     /// Steps 10 to 14: the entry, the role, the signature, the call, the end of the entry.
@@ -108,8 +138,9 @@ impl Road {
         parts: Parts,
     ) -> Result<Response<RecordedBody>, Refusal> {
         let entry = self.recorder.open(visit, &allowed.grant, &allowed.body)?;
+        let expected = Expected::of(&allowed.grant, &allowed.call, allowed.by.as_ref());
         match self.forward(&entry, allowed, parts).await {
-            Ok(reply) => self.release(entry, reply).await,
+            Ok(reply) => self.take(entry, expected, reply).await,
             Err(refusal) => {
                 entry.failed(&refusal);
                 Err(refusal)
@@ -126,12 +157,20 @@ impl Road {
         if self.sync == SyncWhen::BeforeCall {
             self.recorder.durable(entry).await?;
         }
-        let Allowed { call, grant, body } = allowed;
+        let Allowed { call, grant, mut body, by } = allowed;
         let told = Told::take(&mut parts.headers);
-        let payload = told.payload(&parts, &body)?;
+        let mut payload = told.payload(&parts, &body)?;
         let form = Form::of(&mut parts, payload, told.body)?;
+        if let Some(giving) = call.key_giving() {
+            let times = (self.clock.now(), grant.until());
+            body = giving::within((&mut parts, body), giving, times)?;
+            payload = body.bytes().map(PayloadHash::of).ok_or(Refusal::NoPayloadHash)?;
+        }
         let destination = self.upstream.destination(call.endpoint())?;
-        let keys = self.assume.keys(&grant).await?;
+        let keys = match by {
+            Some(by) => Arc::clone(&by.keys),
+            None => self.assume.keys(&grant).await?,
+        };
         let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
         let coder = form.coder(&signed, &keys, &self.clock);
         let body = body.into_upstream(coder, None);
@@ -158,7 +197,7 @@ impl Road {
         &self,
         visit: &mut Visit,
         identity: &Identity,
-        call: &Call,
+        (call, chain): (&Call, &[RoleArn]),
     ) -> Result<Grant, Refusal> {
         let snapshot = self.policy.now();
         if !snapshot.is_complete {
@@ -169,8 +208,28 @@ impl Road {
         let app =
             snapshot.apps.get(name).ok_or_else(|| Refusal::AppNotServed { app: name.clone() })?;
         visit.through(app);
-        let request = AccessRequest { app, call, now: visit.now() };
+        let request = AccessRequest { app, call, chain, now: visit.now() };
         Ok(decide(identity, &request, &snapshot.policy)?)
+    }
+
+    /// Takes AWS's answer: keys in it stay here.
+    async fn take(
+        &self,
+        entry: OpenEntry,
+        expected: Option<Expected>,
+        mut reply: Response<AwsBody>,
+    ) -> Result<Response<RecordedBody>, Refusal> {
+        giving::remove_ours(reply.headers_mut());
+        let Some(expected) = expected else { return self.release(entry, reply).await };
+        let answer = Answer::of(&reply);
+        match expected.keep(&self.derived, reply).await {
+            Ok(reply) => self.release(entry, reply).await,
+            Err(why) => {
+                let refusal = Refusal::NotKept(why);
+                entry.withheld(&answer, &refusal);
+                Err(refusal)
+            }
+        }
     }
 
     /// Lets the answer go to the client, once the entry is safe.

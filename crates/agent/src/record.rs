@@ -12,9 +12,9 @@ use access::{App, ClusterName, Grant, HostId, Identity};
 use api::error::Chain;
 use audit::events::{Outcome, RequestFields};
 use audit::{Closing, Entry, Event, Request, What};
-use aws::Call;
 use aws::dynamodb::Table;
 use aws::session_name::session_name;
+use aws::{Call, RoleArn};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Response, header};
@@ -147,8 +147,16 @@ impl Visit {
         fields.aws_host = endpoint.host().to_owned();
         fields.operation =
             Some(call.operation().to_owned()).filter(|operation| !operation.is_empty());
+        let asked = call.key_giving().and_then(|giving| giving.role());
+        fields.aws_requested_role = asked.map(|role| role.as_str().to_owned());
         fields.tables = call.tables().iter().map(|table| table.name().to_owned()).collect();
         fields.indexes = call.tables().iter().flat_map(indexes).collect();
+    }
+
+    /// Notes the role by whose temporary keys the call is made.
+    pub(crate) fn by(&mut self, assumed: Option<&RoleArn>) {
+        let Some(fields) = &mut self.fields else { return };
+        fields.aws_assumed_role = assumed.map(|role| role.as_str().to_owned());
     }
 
     /// Notes the host of the console's sign-in.

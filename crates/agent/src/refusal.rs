@@ -17,6 +17,7 @@ use thiserror::Error;
 use crate::assume::AssumeError;
 use crate::body::LIMIT;
 use crate::console::SignInError;
+use crate::derived::{NotKept, NotKnown};
 use crate::forward::SendError;
 use crate::spool::SpoolError;
 use crate::web_app::AppError;
@@ -66,6 +67,14 @@ pub(crate) enum Refusal {
     Send(#[from] SendError),
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    #[error(transparent)]
+    Derived(#[from] NotKnown),
+    #[error(
+        "the app session ends in {left} seconds, and AWS gives temporary keys for 900 at least; log in again with tsh login"
+    )]
+    TooShortForKeys { left: u64 },
+    #[error("the call was made, but AWS's answer is withheld")]
+    NotKept(#[source] NotKept),
     #[error("the request cannot be passed on: {why}")]
     BadRequest { why: &'static str },
     #[error(transparent)]
@@ -92,6 +101,9 @@ impl Refusal {
             Self::Sign(_) => "not-signed",
             Self::Send(error) => error.code(),
             Self::SignIn(error) => error.code(),
+            Self::Derived(_) => "keys-not-known",
+            Self::TooShortForKeys { .. } => "session-too-short",
+            Self::NotKept(_) => "keys-not-kept",
             Self::BadRequest { .. } => "bad-request",
             Self::App(error) => error.code(),
         }
@@ -110,6 +122,8 @@ impl Refusal {
             | Self::NoApp
             | Self::AppNotServed { .. }
             | Self::BadRequest { .. }
+            | Self::Derived(_)
+            | Self::TooShortForKeys { .. }
             | Self::SignIn(SignInError::TooShort { .. })
             | Self::Denied(_) => Outcome::Refused,
             Self::Body(_)
@@ -122,7 +136,11 @@ impl Refusal {
             Self::Send(error) if error.was_not_made() => Outcome::Failed,
             Self::App(error) if error.is_before_sending() => Outcome::Failed,
             Self::SignIn(error) if error.is_before_sending() => Outcome::Failed,
-            Self::Withheld(_) | Self::Send(_) | Self::SignIn(_) | Self::App(_) => Outcome::Unknown,
+            Self::Withheld(_)
+            | Self::NotKept(_)
+            | Self::Send(_)
+            | Self::SignIn(_)
+            | Self::App(_) => Outcome::Unknown,
         }
     }
 
@@ -163,6 +181,8 @@ impl Refusal {
             Self::NoApp | Self::AppNotServed { .. } | Self::Denied(_) => Fault::AccessDenied,
             Self::Assume(error) if error.is_refusal() => Fault::AccessDenied,
             Self::BadRequest { .. } => Fault::Invalid,
+            Self::Derived(_) => Fault::ExpiredToken,
+            Self::TooShortForKeys { .. } => Fault::AccessDenied,
             Self::SignIn(SignInError::TooShort { .. }) => Fault::AccessDenied,
             Self::NotReady
             | Self::Spool(_)
@@ -170,9 +190,11 @@ impl Refusal {
             | Self::Send(_)
             | Self::SignIn(_)
             | Self::App(_) => Fault::Unavailable,
-            Self::Withheld(_) | Self::Recorded | Self::Destination(_) | Self::Sign(_) => {
-                Fault::Internal
-            }
+            Self::Withheld(_)
+            | Self::NotKept(_)
+            | Self::Recorded
+            | Self::Destination(_)
+            | Self::Sign(_) => Fault::Internal,
         }
     }
 }

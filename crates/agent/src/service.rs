@@ -18,6 +18,7 @@ use crate::aws_chain::{self, Bundle, BundleError};
 use crate::call::Road;
 use crate::config::{AgentConfig, Deps};
 use crate::console::Console;
+use crate::derived::DerivedKeys;
 use crate::forward::Upstream;
 use crate::heartbeat;
 use crate::policy::{self, LivePolicy};
@@ -80,6 +81,8 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
     let policy = LivePolicy::new(&config);
     let shared = Shared { config: &config, deps: &deps, policy: &policy, spool: &spool };
     let server = server(&shared, &calls, &stops.road).await?;
+    let derived = Arc::clone(&server.road.derived);
+    beside.spawn(derived.sweep(Arc::clone(&policy), stops.road.clone()));
     let standing = watch::Sender::new(0);
     let patience = Arc::new(OnceLock::new());
     let tunnels = Arc::new(Tunnels {
@@ -227,6 +230,7 @@ async fn server(
         sync,
         upstream: Upstream::new(Arc::clone(&tls), &sdk),
         assume: Assume::new(sdk.clone(), deps.clock.clone()),
+        derived: Arc::new(DerivedKeys::new(config.host_id.clone(), deps.clock.clone())),
     });
     Ok(Server {
         tls: server_tls(deps)?,

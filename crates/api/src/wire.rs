@@ -44,6 +44,11 @@ pub const BODY_DECODED: &str = "decoded";
 pub const HEADER_HTTP: &str = "x-causeway-http";
 /// The value of [`HEADER_HTTP`].
 pub const HTTP_2: &str = "2";
+/// Header by which `tsh` tells the agent the token of temporary keys that the request is signed with;
+/// in an answer: that it holds such keys, [`KEYS_OF_OURS`].
+pub const HEADER_DERIVED: &str = "x-causeway-derived";
+/// The value of [`HEADER_DERIVED`] in an answer.
+pub const KEYS_OF_OURS: &str = "keys";
 /// Header of a tunnel stream: `ip:port` of the client at the proxy, for the
 /// audit log only. Nothing may be decided by it.
 pub const HEADER_CLIENT_ADDR: &str = "x-causeway-client-addr";

@@ -36,6 +36,8 @@ struct Shared {
     sts_asked: AtomicUsize,
     sts_forms: Mutex<Vec<String>>,
     sts_refuses: Mutex<Option<&'static str>>,
+    /// Whose calls to STS it answers by itself.
+    sts_of: Mutex<&'static str>,
     calls: AtomicUsize,
     cuts: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
@@ -55,6 +57,7 @@ impl FakeAws {
             sts_asked: AtomicUsize::new(0),
             sts_forms: Mutex::default(),
             sts_refuses: Mutex::default(),
+            sts_of: Mutex::default(),
             calls: AtomicUsize::new(0),
             cuts: AtomicBool::new(false),
             tasks: Mutex::default(),
@@ -84,6 +87,12 @@ impl FakeAws {
         *self.shared.sts_refuses.lock().unwrap() = code;
     }
 
+    /// From now on only the calls to STS that are signed with these keys are answered as AssumeRole; all others as other
+    /// calls are.
+    pub(super) fn answer_sts_of(&self, access_key_id: &'static str) {
+        *self.shared.sts_of.lock().unwrap() = access_key_id;
+    }
+
     /// From now on every other call is cut.
     pub(super) fn cut_all_but_sts(&self) {
         self.shared.cuts.store(true, Ordering::SeqCst);
@@ -111,10 +120,11 @@ impl FakeAws {
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, std::io::Error> {
-        let is_sts = request
-            .headers()
-            .get("authorization")
-            .is_some_and(|value| value.to_str().unwrap().contains("/sts/aws4_request"));
+        let signer = *self.shared.sts_of.lock().unwrap();
+        let is_sts = request.headers().get("authorization").is_some_and(|value| {
+            let value = value.to_str().unwrap();
+            value.contains("/sts/aws4_request") && value.contains(&format!("Credential={signer}"))
+        });
         if is_sts {
             return Ok(self.assume_role(request).await);
         }

@@ -44,6 +44,7 @@ use crate::aws_chain::Bundle;
 use crate::call::Road;
 use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
 use crate::console::Console;
+use crate::derived::DerivedKeys;
 use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
@@ -211,6 +212,8 @@ pub(super) struct Setup {
     /// The app `grafana`.
     pub(super) app: App,
     pub(super) upstream: Option<Upstream>,
+    /// The app `aws`, if it is to be another.
+    pub(super) aws_app: Option<App>,
 }
 
 impl Default for Setup {
@@ -223,6 +226,7 @@ impl Default for Setup {
             own_token: None,
             app,
             upstream: None,
+            aws_app: None,
         }
     }
 }
@@ -240,7 +244,10 @@ impl Agent {
     pub(super) async fn start_with(aws: &FakeAws, setup: Setup) -> Self {
         let dir = TempDir::new().unwrap();
         let settings = SpoolSettings::new(dir.path().join("spool"));
-        let config = config(SpoolSettings { limit: setup.spool_limit, ..settings }, setup.app);
+        let mut config = config(SpoolSettings { limit: setup.spool_limit, ..settings }, setup.app);
+        if let (Some(app), Some(place)) = (setup.aws_app, config.apps.first_mut()) {
+            *place = app;
+        }
         let spool = Arc::new(Spool::open(config.spool.clone()).unwrap());
         let users = Authority::generate(AuthorityKind::User, &cluster(), now()).unwrap();
         let hosts = Authority::generate(AuthorityKind::Host, &cluster(), now()).unwrap();
@@ -268,6 +275,7 @@ impl Agent {
                 .upstream
                 .unwrap_or_else(|| Upstream::new(Arc::clone(&towards_aws), &sdk)),
             assume: Assume::new(sdk.clone(), clock()),
+            derived: Arc::new(DerivedKeys::new(host_id(), clock())),
         });
         let app_use = AppUse { policy: Arc::clone(&policy), clock: clock() };
         let (sync, stop) = (SyncWhen::BeforeAnswer, CancellationToken::new());
@@ -298,6 +306,11 @@ impl Agent {
         };
         let (server, connections) = (Arc::new(server), JoinSet::new());
         Self { policy, spool, server, users, hosts, trust, connections, _dir: dir }
+    }
+
+    /// The temporary keys that are known.
+    pub(super) fn derived(&self) -> &DerivedKeys {
+        &self.server.road.derived
     }
 
     /// A connection with alice's app certificate.

@@ -2,6 +2,7 @@
 
 mod canary;
 mod console;
+mod derived;
 mod fake_aws;
 mod harness;
 mod refused;

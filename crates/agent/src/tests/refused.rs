@@ -75,13 +75,13 @@ async fn a_call_that_would_hand_out_keys_is_refused_in_the_words_of_sts() {
     let mut sender = agent.connect().await;
     let request = signed("POST", "https://sts.eu-central-1.amazonaws.com/", "sts")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body("Action=GetSessionToken&Version=2011-06-15".into())
+        .body("Action=AssumeRoot&Version=2011-06-15".into())
         .unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), 403);
     let body = text(answer).await;
     assert!(
-        body.contains("<Code>AccessDenied</Code>") && body.contains("GetSessionToken"),
+        body.contains("<Code>AccessDenied</Code>") && body.contains("AssumeRoot"),
         "{body}"
     );
     assert_eq!((aws.sts_asked(), aws.calls()), (0, 0));

@@ -47,6 +47,12 @@ pub struct RequestFields {
     /// The name of the session in AWS, as CloudTrail shows it. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_role_session_name: Option<String>,
+    /// The role by whose temporary keys the call was made, where the user has assumed one with those of `aws_role_arn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_assumed_role: Option<String>,
+    /// The role whose temporary keys the call asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_requested_role: Option<String>,
     /// Whether the user had shown a second factor.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_mfa: bool,
