@@ -21,7 +21,7 @@ use super::app_sessions;
 use super::context::{Context, Login};
 use super::key_book::{Entry, KeyBook, Stamp};
 use super::local_ca::Place;
-use super::local_proxy::{KeyRing, LocalKey, ThrowawayKeys};
+use super::local_proxy::{Given, KeyRing, LocalKey, ThrowawayKeys};
 use super::renewer::{self, Running};
 use crate::failure::Failure;
 
@@ -93,6 +93,8 @@ struct Pair {
     meant: Meant,
     /// Of a derived pair, which ends by itself; another ends with its session.
     ends: Option<SystemTime>,
+    /// Of a derived pair, by which the agent knows it.
+    token: Option<aws::Secret<String>>,
 }
 
 impl SessionRing {
@@ -121,6 +123,7 @@ impl SessionRing {
             secret: keys.credentials().secret_access_key,
             meant: meant.clone(),
             ends: None,
+            token: None,
         };
         let mut state = self.state();
         state.own.insert(keys.access_key_id().to_owned(), pair);
@@ -188,7 +191,7 @@ impl KeyRing for SessionRing {
         let pair = state.own.get(access_key_id).or_else(|| state.from_book.get(access_key_id));
         let now = (self.setup.context.now)();
         let pair = pair.filter(|pair| pair.ends.is_none_or(|end| end > now));
-        let Pair { keys, meant, .. } = pair?.clone();
+        let Pair { keys, meant, token, .. } = pair?.clone();
         let running = match state.running.entry(meant) {
             Slot::Occupied(there) => there.into_mut(),
             Slot::Vacant(place) => {
@@ -198,7 +201,25 @@ impl KeyRing for SessionRing {
         };
         let (road, session) = (running.road.clone(), Arc::clone(&running.state));
         state.last_use = now;
-        Some(LocalKey { keys, road, session })
+        Some(LocalKey { keys, road, session, derived: token })
+    }
+
+    fn learn(&self, access_key_id: &str, given: Given) -> Result<(), Failure> {
+        let meant = {
+            let mut state = self.state();
+            self.refresh(&mut state);
+            let pair_of = |id: &str| state.own.get(id).or_else(|| state.from_book.get(id));
+            if pair_of(&given.credentials.access_key_id).is_some() {
+                return Err(Failure::new("STS has given an access key id that is in use"));
+            }
+            pair_of(access_key_id).map(|pair| pair.meant.clone())
+        };
+        // It was there when the request came.
+        let (app, aws_role) =
+            meant.ok_or_else(|| Failure::new("the app session was logged out of meanwhile"))?;
+        let Given { credentials, expires } = given;
+        let entry = Entry { app, aws_role, credentials, expires, lent_until: None };
+        self.book.add(entry, (self.setup.context.now)())
     }
 }
 
@@ -206,8 +227,9 @@ impl Pair {
     fn of(entry: Entry) -> Self {
         let secret = entry.credentials.secret_access_key.clone();
         let ends = entry.is_derived().then_some(entry.expires);
+        let token = entry.credentials.session_token.clone();
         let keys = Arc::new(Keys::new(entry.credentials));
-        Self { keys, secret, meant: (entry.app, entry.aws_role), ends }
+        Self { keys, secret, meant: (entry.app, entry.aws_role), ends, token }
     }
 
     fn is_of(&self, entry: &Entry) -> bool {
@@ -319,9 +341,43 @@ mod tests {
         book.add(derived("ASIAENDED", now()), now()).unwrap();
         book.add(derived("ASIALASTS", now() + Duration::from_secs(1)), now()).unwrap();
         let ring = ring(&saved, Scope::All);
-        assert!(ring.find("ASIALASTS").is_some());
+        let lasts = ring.find("ASIALASTS").unwrap();
+        assert_eq!(lasts.derived.unwrap().expose(), "a-token-of-ours");
         assert!(ring.find("ASIAENDED").is_none());
         // The session's own pair is another.
         assert!(!pair(&saved, &session).access_key_id().starts_with("ASIA"));
+    }
+
+    #[tokio::test]
+    async fn what_sts_has_given_is_known_to_every_proxy_until_the_session_is_logged_out_of() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        let session = saved.sessions(&profile).remove(0);
+        let own = pair(&saved, &session);
+        let (first, second) = (ring(&saved, Scope::All), ring(&saved, Scope::All));
+        let given = |id: &str| Given {
+            credentials: aws::sigv4::Credentials {
+                access_key_id: id.to_owned(),
+                secret_access_key: "a-secret-of-ours".into(),
+                session_token: Some("a-token-of-ours".into()),
+            },
+            expires: now() + Duration::from_secs(1_800),
+        };
+        assert!(first.learn("ASIANOBODY", given("ASIAX")).is_err());
+        assert!(first.find(own.access_key_id()).unwrap().derived.is_none());
+        first.learn(own.access_key_id(), given("ASIAONE")).unwrap();
+        for ring in [&first, &second] {
+            let found = ring.find("ASIAONE").unwrap();
+            assert_eq!(found.derived.unwrap().expose(), "a-token-of-ours");
+        }
+        second.learn("ASIAONE", given("ASIATWO")).unwrap();
+        assert!(first.learn("ASIAONE", given("ASIATWO")).is_err(), "nothing is replaced");
+        assert!(first.learn("ASIAONE", given(own.access_key_id())).is_err());
+        assert!(first.find("ASIATWO").is_some(), "keys that were got with such keys");
+        let context = saved.context();
+        let login = context.login().unwrap();
+        KeyBook::of(&context, &login).forget(&session.app, session.aws_role()).unwrap();
+        assert!(first.find("ASIAONE").is_none() && second.find("ASIATWO").is_none());
     }
 }

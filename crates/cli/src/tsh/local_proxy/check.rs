@@ -159,7 +159,11 @@ fn refused(error: VerifyError) -> Refusal {
 fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, Refusal> {
     let found = Authorization::of_request(parts).and_then(|authorization| {
         let id = authorization.access_key_id();
-        ring.find(id).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
+        let is_whole = |key: &LocalKey| {
+            // Temporary keys are three things, and the token is one of them.
+            key.derived.as_ref().is_none_or(|token| sigv4::carries_token(parts, token.expose()))
+        };
+        ring.find(id).filter(is_whole).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
     });
     found.map_err(|error| Refusal::new(error.fault(), error.to_string()))
 }

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 
 use api::error::Chain;
 use api::wire::{
-    BODY_DECODED, HEADER_BODY, HEADER_HTTP, HEADER_PAYLOAD_SHA256, HEADER_REQUEST_ID, HTTP_2,
+    BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
+    HEADER_REQUEST_ID, HTTP_2,
 };
-use aws::Service;
 use aws::reply::{ErrorReply, Fault, service_of};
+use aws::{Secret, Service};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use super::body::Body;
 use super::check::{self, Checked, Place, Refusal, Told};
 use super::dial::{DialError, RoadError};
+use super::given;
 use super::key_ring::{KeyRing, LocalKey};
 
 /// What answering a request takes. Shared by every connection.
@@ -44,6 +46,8 @@ const NOT_PASSED_ON: [&str; 10] = [
     "expect",
     "forwarded",
 ];
+
+const SECURITY_TOKEN: &str = "x-amz-security-token";
 
 /// Prefixes of headers that a client must not set: who asked, from where, under which host.
 const NOT_FROM_CLIENTS: [&str; 3] = ["x-forwarded-", "x-causeway-", "x-teleport-"];
@@ -70,6 +74,9 @@ impl Desk {
     async fn pass(&self, mut parts: Parts, checked: Checked) -> Result<Response<Body>, Refusal> {
         reshape(&mut parts, checked.told)?;
         let key = checked.key;
+        if let Some(token) = &key.derived {
+            tell_token(&mut parts.headers, token)?;
+        }
         let reply = key.road.send(Request::from_parts(parts, ()), checked.upload).await;
         let reply = reply.map_err(|error| match error {
             RoadError::Refused(refusal) => refusal,
@@ -79,6 +86,8 @@ impl Desk {
         let body = Body::of_reply(&head.headers, body).await.map_err(|error| {
             Refusal::new(Fault::Unavailable, format!("the answer broke off: {}", Chain(&error)))
         })?;
+        let signer = (&self.ring, key.keys.access_key_id().to_owned());
+        given::learn(signer, checked.service, (&mut head.headers, &body)).await?;
         head.version = Version::HTTP_11;
         Ok(Response::from_parts(head, body))
     }
@@ -171,6 +180,16 @@ fn reshape(parts: &mut Parts, told: Told) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Names temporary keys to the agent, and to it alone.
+fn tell_token(headers: &mut HeaderMap, token: &Secret<String>) -> Result<(), Refusal> {
+    let mut value = HeaderValue::from_str(token.expose())
+        .map_err(|_| Refusal::new(Fault::Internal, "the session token is no header"))?;
+    value.set_sensitive(true);
+    headers.remove(SECURITY_TOKEN);
+    headers.insert(HEADER_DERIVED, value);
+    Ok(())
+}
+
 fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -218,6 +237,21 @@ mod tests {
         );
         assert!(!parts.headers.contains_key("host"));
         assert_eq!(parts.headers[HEADER_PAYLOAD_SHA256], "ab".repeat(32));
+    }
+
+    #[test]
+    fn temporary_keys_are_named_to_the_agent_alone_and_by_us_alone() {
+        let mut parts = reshaped(
+            Request::post("/")
+                .header("host", "localhost:1")
+                .header("x-amz-security-token", "the-token-of-ours")
+                .header("x-causeway-derived", "another"),
+        );
+        assert!(!parts.headers.contains_key(HEADER_DERIVED));
+        tell_token(&mut parts.headers, &"the-token-of-ours".into()).unwrap();
+        assert_eq!(parts.headers[HEADER_DERIVED], "the-token-of-ours");
+        assert!(!parts.headers.contains_key("x-amz-security-token"));
+        assert!(!format!("{:?}", parts.headers).contains("of-ours"));
     }
 
     #[test]

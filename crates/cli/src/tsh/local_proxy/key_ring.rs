@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use aws::sigv4::Keys;
+use aws::Secret;
+use aws::sigv4::{Credentials, Keys};
 
 use super::dial::Road;
 use super::session::SessionState;
+use crate::failure::Failure;
 
 /// One pair of local keys with the app session behind it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -17,6 +20,8 @@ pub struct LocalKey {
     pub road: Road,
     /// The app session.
     pub session: Arc<SessionState>,
+    /// Of temporary keys that STS has given by this road: the session token, which names them to the agent.
+    pub derived: Option<Secret<String>>,
 }
 
 /// Where a running local proxy looks up the keys that requests are signed with.
@@ -25,11 +30,31 @@ pub struct LocalKey {
 pub trait KeyRing: fmt::Debug + Send + Sync {
     /// The pair of an access key id, if it is one of ours. Called for each request; must not wait.
     fn find(&self, access_key_id: &str) -> Option<LocalKey>;
+
+    /// Takes in temporary keys that STS has given in answer to a request that was signed with the pair of
+    /// `access_key_id`. May wait for the disk.
+    ///
+    /// # Errors
+    /// When they cannot be kept: then nobody must be given them.
+    fn learn(&self, access_key_id: &str, given: Given) -> Result<(), Failure>;
+}
+
+/// Temporary keys in an answer of STS: ours, and good until then. `Debug` does not show the secret.
+#[derive(Debug)]
+pub struct Given {
+    /// The keys.
+    pub credentials: Credentials,
+    /// Their end.
+    pub expires: SystemTime,
 }
 
 /// The ring of a proxy that serves one pair.
 impl KeyRing for LocalKey {
     fn find(&self, access_key_id: &str) -> Option<LocalKey> {
         (self.keys.access_key_id() == access_key_id).then(|| self.clone())
+    }
+
+    fn learn(&self, _: &str, _: Given) -> Result<(), Failure> {
+        Err(Failure::new("this local proxy serves one pair of keys only"))
     }
 }

@@ -10,6 +10,7 @@ mod check;
 mod connect;
 mod dial;
 mod forward;
+mod given;
 mod key_ring;
 mod keys;
 mod listen;
@@ -19,7 +20,7 @@ mod upload;
 
 pub use dial::{DialError, Road, RoadError, Route};
 pub use forward::Desk;
-pub use key_ring::{KeyRing, LocalKey};
+pub use key_ring::{Given, KeyRing, LocalKey};
 pub use keys::{BadKeys, ThrowawayKeys};
 pub use listen::{LocalProxy, Mode, Settings, StartError};
 pub use pass_through::{NoProxy, Upstream, UpstreamError};
