@@ -152,9 +152,8 @@ fn a_locked_user_is_refused_at_the_next_request() {
 fn calls_that_hand_out_keys_are_refused_in_every_form() {
     let cluster = Cluster::start();
     let tsh = cluster.ready_tsh();
-    let arn = role_arn("other");
     for arguments in [
-        vec!["sts", "assume-role", "--role-arn", arn.as_str(), "--role-session-name", "xx"],
+        vec!["iam", "create-access-key", "--user-name", "xx"],
         vec!["sts", "get-session-token"],
         vec!["sts", "get-federation-token", "--name", "xx"],
     ] {
