@@ -7,4 +7,6 @@ mod refused;
 mod road;
 mod signed_bodies;
 mod streams;
-mod tls_aws;
+pub(crate) mod tls_aws;
+
+pub(crate) use harness::now;
