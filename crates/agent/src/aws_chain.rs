@@ -125,6 +125,7 @@ async fn region() -> Option<Region> {
 }
 
 /// `HTTPS_PROXY` and `NO_PROXY`. Plain HTTP, which is how metadata services are asked, never goes by a proxy.
+#[expect(clippy::disallowed_methods, reason = "this is the AWS credential chain")]
 fn proxies() -> Option<ProxyConfig> {
     let value = |upper: &str| {
         let found = std::env::var(upper.to_ascii_lowercase()).or_else(|_| std::env::var(upper));
