@@ -84,7 +84,8 @@ impl Connections {
                 },
             }
         }
-        let sender = Box::pin(self.dialer.dial(&origin, Http::One)).await.map_err(Failed::Unsent)?;
+        let sender =
+            Box::pin(self.dialer.dial(&origin, Http::One)).await.map_err(Failed::Unsent)?;
         match sender {
             Sender::One(sender) => self.first_by_1(origin, sender, request).await,
             Sender::Two(_) => Err(Failed::Unsent(DialError::NotAgreed)),
