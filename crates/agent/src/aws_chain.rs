@@ -10,9 +10,12 @@ use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use pki::{CertError, CertPem, Clock, TlsError, WebTrust};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
@@ -104,7 +107,7 @@ pub(crate) async fn load(bundle: &Bundle, clock: Clock) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(RegionProviderChain::first_try(region().await))
         .timeout_config(timeouts);
-    if let Some(client) = http_client(bundle, clock) {
+    if let Some(client) = http_client(bundle, proxies(), clock) {
         loader = loader.http_client(client);
     }
     loader.load().await
@@ -121,16 +124,36 @@ async fn region() -> Option<Region> {
     }
 }
 
-/// The client of the SDK, where its own would not do: it knows nothing of `AWS_CA_BUNDLE`, and takes roots of the
-/// system for granted.
-fn http_client(bundle: &Bundle, clock: Clock) -> Option<SharedHttpClient> {
+/// `HTTPS_PROXY` and `NO_PROXY`. Plain HTTP, which is how metadata services are asked, never goes by a proxy.
+#[expect(clippy::disallowed_methods, reason = "this is the AWS credential chain")]
+fn proxies() -> Option<ProxyConfig> {
+    let value = |upper: &str| {
+        let found = std::env::var(upper.to_ascii_lowercase()).or_else(|_| std::env::var(upper));
+        found.ok().filter(|value| !value.is_empty())
+    };
+    match ProxyConfig::https(value("HTTPS_PROXY")?) {
+        Ok(proxies) => Some(proxies.no_proxy(value("NO_PROXY").unwrap_or_default())),
+        Err(error) => {
+            warn!(%error, "HTTPS_PROXY cannot be used with STS");
+            None
+        }
+    }
+}
+
+/// The client of the SDK, where its own would not do: it knows nothing of `AWS_CA_BUNDLE` and `HTTPS_PROXY`, and takes
+/// roots of the system for granted.
+fn http_client(
+    bundle: &Bundle,
+    proxies: Option<ProxyConfig>,
+    clock: Clock,
+) -> Option<SharedHttpClient> {
     let system = WebTrust::System { extra: Vec::new() };
     let has_system = pki::web::web_client(&system, Vec::new(), clock).is_ok();
-    if has_system && bundle.certs.is_empty() {
+    if has_system && bundle.certs.is_empty() && proxies.is_none() {
         return None;
     }
     let builder = aws_smithy_http_client::Builder::new();
-    if bundle.certs.is_empty() {
+    if bundle.certs.is_empty() && !has_system {
         return Some(builder.build_http());
     }
     let mut store = TrustStore::empty().with_native_roots(has_system);
@@ -138,10 +161,14 @@ fn http_client(bundle: &Bundle, clock: Clock) -> Option<SharedHttpClient> {
         store.add_pem_certificate(cert.as_str().as_bytes());
     }
     match TlsContext::builder().with_trust_store(store).build() {
-        Ok(context) => {
-            let builder = builder.tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc));
-            Some(builder.tls_context(context).build_https())
-        }
+        Ok(context) => Some(builder.build_with_connector_fn(move |settings, components| {
+            let mut connector = Connector::builder();
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+            connector.set_proxy_config(proxies.clone());
+            let tls = tls::Provider::Rustls(CryptoMode::AwsLc);
+            connector.tls_provider(tls).tls_context(context.clone()).build()
+        })),
         Err(error) => {
             warn!(%error, "AWS_CA_BUNDLE cannot be used with STS");
             None
@@ -156,6 +183,7 @@ mod tests {
     use pki::web::self_signed;
 
     use super::*;
+    use crate::tests::tls_aws::Proxy;
 
     #[test]
     fn a_bundle_of_several_certificates_is_trusted_and_another_file_is_refused_by_name() {
@@ -168,10 +196,36 @@ mod tests {
             .unwrap();
         let bundle = Bundle::read(path.clone()).unwrap();
         assert_eq!(bundle.certs.len(), 2);
-        assert!(http_client(&bundle, Clock::new(move || now)).is_some());
+        assert!(http_client(&bundle, None, Clock::new(move || now)).is_some());
         assert!(bundle.tls(Clock::new(move || now)).is_ok());
         fs::write(&path, "words").unwrap();
         let error = Bundle::read(path).unwrap_err().to_string();
         assert!(error.contains("bundle.pem") && error.contains("AWS_CA_BUNDLE"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn sts_is_reached_by_the_proxy_of_the_environment() {
+        let proxy = Proxy::start("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
+        let clock = Clock::new(crate::tests::now);
+        for (no_proxy, asked) in [("", true), ("amazonaws.com", false)] {
+            proxy.asked.lock().unwrap().clear();
+            let url = format!("http://user:secret@{}", proxy.address);
+            let proxies = ProxyConfig::https(url).unwrap().no_proxy(no_proxy);
+            let client = http_client(&Bundle::default(), Some(proxies), clock.clone());
+            let config = aws_sdk_sts::Config::builder()
+                .behavior_version(aws_sdk_sts::config::BehaviorVersion::latest())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(aws_credential_types::Credentials::new(
+                    "AKID", "secret", None, None, "test",
+                ))
+                .retry_config(aws_sdk_sts::config::retry::RetryConfig::disabled())
+                .endpoint_url("https://sts.invalid.amazonaws.com")
+                .http_client(client.unwrap());
+            let sts = aws_sdk_sts::Client::from_conf(config.build());
+            assert!(sts.get_caller_identity().send().await.is_err());
+            let heads = proxy.asked.lock().unwrap().clone();
+            let line = "CONNECT sts.invalid.amazonaws.com:443 HTTP/1.1\r\n";
+            assert_eq!(heads.iter().any(|head| head.starts_with(line)), asked, "{heads:?}");
+        }
     }
 }

@@ -247,7 +247,7 @@ impl Body for UpstreamBody {
             Self::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(outgoing) => match &outgoing.coder {
                 Coder::Plain => outgoing.inner.size_hint(),
-                _ => outgoing.hint.clone(),
+                _ => outgoing.hint,
             },
         }
     }

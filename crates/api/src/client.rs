@@ -389,7 +389,8 @@ impl Client {
 
     async fn dial(&self) -> Result<SendRequest<Body>, ApiError> {
         let shared = &self.shared;
-        let tcp = crate::outward::connect(&shared.address).await.map_err(|e| self.unreachable(e))?;
+        let tcp =
+            crate::outward::connect(&shared.address).await.map_err(|e| self.unreachable(e))?;
         tcp.set_nodelay(true).map_err(|e| self.unreachable(e))?;
         let tls = shared.tls.connect(shared.server_name.clone(), tcp);
         let tls = tls.await.map_err(|e| self.unreachable(e))?;

@@ -14,7 +14,7 @@ fi
 echo "installing the AWS clients for the end-to-end tests into $into" >&2
 mkdir -p "$into/node"
 python3 -m venv "$into/python"
-"$into/python/bin/pip" install --quiet --requirement "$here/requirements.txt"
+"$into/python/bin/python3" -m pip install --quiet --requirement "$here/requirements.txt"
 cp "$here/package.json" "$into/node/package.json"
 (cd "$into/node" && npm install --no-audit --no-fund --loglevel=error --ignore-scripts)
 echo "$stamp" >"$into/stamp"

@@ -60,3 +60,17 @@ fn the_aws_cli_uploads_and_downloads_files_through_both_proxies() {
         assert!(std::fs::read(&back).unwrap() == std::fs::read(&file).unwrap(), "{bucket}");
     }
 }
+
+#[test]
+fn sigv4a_goes_through_both_proxies_and_is_signed_again() {
+    let cluster = Cluster::start();
+    let tsh = cluster.ready_tsh();
+    let proxy = tsh.proxy_aws(&[]);
+    let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
+    for (road, bucket) in
+        [(Road::HttpsProxy(&proxy), "by-proxy"), (Road::EndpointUrl(&endpoint), "by-endpoint")]
+    {
+        let said = run(clients::python(road, "sigv4a.py", &[bucket]), "");
+        assert!(said.ok().ends_with("ok\n"), "{bucket}: {} {}", said.stdout, said.stderr);
+    }
+}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::environment::Credentials;
 use crate::sigv4::canonical::{Facts, PathRule};
-use crate::sigv4::claim::{SCHEME, amz_date};
+use crate::sigv4::claim::{Scheme, amz_date};
 use crate::sigv4::crypto::{hmac_sha256, sha256_hex, signing_key};
 
 /// What a signature is for.
@@ -47,11 +47,12 @@ pub fn sign(
     signed.dedup();
     let canonical = facts.canonical_request(&signed, payload);
     let within = format!("{day}/{}/{}/aws4_request", scope.region, scope.service);
-    let text = format!("{SCHEME}\n{date}\n{within}\n{}", sha256_hex(canonical.as_bytes()));
+    let scheme = Scheme::Symmetric.name();
+    let text = format!("{scheme}\n{date}\n{within}\n{}", sha256_hex(canonical.as_bytes()));
     let key = signing_key(&credentials.secret_access_key, &day, scope.region, scope.service);
     let signature = hex::encode(hmac_sha256(&key, text.as_bytes()));
     let authorization = format!(
-        "{SCHEME} Credential={}/{within}, SignedHeaders={}, Signature={signature}",
+        "{scheme} Credential={}/{within}, SignedHeaders={}, Signature={signature}",
         credentials.access_key_id,
         signed.join(";")
     );

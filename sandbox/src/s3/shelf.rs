@@ -210,7 +210,9 @@ impl Shelf {
         if owner != account {
             return Err(Refusal::new(403, "AccessDenied", "Access Denied"));
         }
-        if place != region {
+        // SigV4A names a set of regions, or all.
+        let mut regions = region.split(',').map(str::trim);
+        if !regions.any(|region| region == place || region == "*") {
             let text = format!(
                 "The authorization header is malformed; the region '{region}' is wrong; expecting '{place}'"
             );

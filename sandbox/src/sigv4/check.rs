@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::canonical::Facts;
-use super::claim::{Claim, Form, SCHEME, amz_date};
-use super::crypto::{hmac_sha256, same, sha256_hex, signing_key};
+use super::claim::{Claim, Form, Scheme, amz_date};
+use super::crypto::{SigningKey, same, sha256_hex};
 use super::fault::{Fault, Mismatch};
 use crate::keys::{Keys, Principal};
 
@@ -39,7 +39,7 @@ pub struct Verified {
     /// The claim, now believed.
     pub claim: Claim,
     /// The key that signs the chunks of a streamed payload.
-    pub signing_key: Vec<u8>,
+    pub signing_key: SigningKey,
     /// `x-amz-content-sha256`, or what stands for it.
     pub payload: String,
 }
@@ -58,16 +58,16 @@ pub fn check(
     time_fits(&claim, now)?;
     all_signed(&claim, facts)?;
     let payload = payload_hash(&claim, facts, payload)?;
-    let key = signing_key(&principal.secret_access_key, &claim.day, &claim.region, &claim.service);
+    let key = SigningKey::of(&claim, &principal.secret_access_key);
     let canonical_request = facts.canonical_request(&claim.signed_headers, &payload);
     let string_to_sign = format!(
-        "{SCHEME}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}",
+        claim.scheme.name(),
         claim.date,
         claim.scope(),
         sha256_hex(canonical_request.as_bytes())
     );
-    let signature = hex::encode(hmac_sha256(&key, string_to_sign.as_bytes()));
-    if !same(&signature, &claim.signature) {
+    if !key.made(&string_to_sign, &claim.signature) {
         return Err(Fault::Mismatch(Box::new(Mismatch {
             access_key_id: claim.access_key_id,
             canonical_request,
@@ -82,7 +82,14 @@ fn scope_fits(claim: &Claim, expected: &Expected) -> Result<(), Fault> {
     if let Some(wanted) = expected.service.as_ref().filter(|wanted| **wanted != claim.service) {
         return Err(Fault::Service { given: claim.service.clone(), wanted: wanted.clone() });
     }
-    if let Some(wanted) = expected.region.as_ref().filter(|wanted| **wanted != claim.region) {
+    let covers = |wanted: &&String| match claim.scheme {
+        Scheme::Symmetric => **wanted == claim.region,
+        Scheme::Asymmetric => claim
+            .region
+            .split(',')
+            .any(|region| region.trim() == "*" || region.trim() == wanted.as_str()),
+    };
+    if let Some(wanted) = expected.region.as_ref().filter(|wanted| !covers(wanted)) {
         return Err(Fault::Region { given: claim.region.clone(), wanted: wanted.clone() });
     }
     if !claim.date.starts_with(&claim.day) || claim.day.len() != 8 {

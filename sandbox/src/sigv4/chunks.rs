@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use thiserror::Error;
 
 use super::check::Verified;
-use super::crypto::{EMPTY_SHA256, hmac_sha256, same, sha256_hex};
+use super::crypto::{EMPTY_SHA256, SigningKey, sha256_hex};
 
 /// Lines of the framing are short.
 const LINE_LIMIT: usize = 4096;
@@ -49,8 +49,11 @@ impl Framing {
     pub fn of(payload: &str) -> Option<Self> {
         match payload {
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Some(Self::UnsignedWithTrailer),
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Some(Self::Signed),
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => Some(Self::SignedWithTrailer),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" => {
+                Some(Self::Signed)
+            }
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+            | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => Some(Self::SignedWithTrailer),
             _ => None,
         }
     }
@@ -67,20 +70,21 @@ impl Framing {
 /// What signs the chunks: everything that stays the same, and the last signature.
 #[derive(Debug)]
 struct Chain {
-    key: Vec<u8>,
+    key: SigningKey,
+    scheme: &'static str,
     date: String,
     scope: String,
     last: String,
 }
 
 impl Chain {
-    fn next(&mut self, kind: &str, hashes: &str) -> String {
-        let text = format!(
-            "AWS4-HMAC-SHA256-{kind}\n{}\n{}\n{}\n{hashes}",
-            self.date, self.scope, self.last
-        );
-        self.last = hex::encode(hmac_sha256(&self.key, text.as_bytes()));
-        self.last.clone()
+    /// Whether a signature is the next one.
+    fn goes_on(&mut self, kind: &str, hashes: &str, signature: &str) -> bool {
+        let Self { scheme, date, scope, last, .. } = self;
+        let text = format!("{scheme}-{kind}\n{date}\n{scope}\n{last}\n{hashes}");
+        let fits = self.key.made(&text, signature);
+        signature.trim_end_matches('*').clone_into(&mut self.last);
+        fits
     }
 }
 
@@ -123,6 +127,7 @@ impl Decoder {
     pub fn new(framing: Framing, verified: &Verified) -> Self {
         let chain = Chain {
             key: verified.signing_key.clone(),
+            scheme: verified.claim.scheme.name(),
             date: verified.claim.date.clone(),
             scope: verified.claim.scope(),
             last: verified.claim.signature.clone(),
@@ -192,9 +197,8 @@ impl Decoder {
         }
         let hash =
             std::mem::replace(&mut self.hash, digest::Context::new(&digest::SHA256)).finish();
-        let signature =
-            self.chain.next("PAYLOAD", &format!("{EMPTY_SHA256}\n{}", hex::encode(hash)));
-        if same(&signature, &self.promised) {
+        let hashes = format!("{EMPTY_SHA256}\n{}", hex::encode(hash));
+        if self.chain.goes_on("PAYLOAD", &hashes, &self.promised) {
             return Ok(());
         }
         Err(ChunkFault::Signature(format!("chunk {}", self.count)))
@@ -276,11 +280,11 @@ impl Decoder {
         let mut sorted = self.trailers.clone();
         sorted.sort();
         let text: String = sorted.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let signature = self.chain.next("TRAILER", &sha256_hex(text.as_bytes()));
-        match &self.trailer_signature {
-            Some(given) if same(given, &signature) => Ok(()),
-            _ => Err(ChunkFault::Signature("the trailer".to_owned())),
+        let given = self.trailer_signature.clone().unwrap_or_default();
+        if self.chain.goes_on("TRAILER", &sha256_hex(text.as_bytes()), &given) {
+            return Ok(());
         }
+        Err(ChunkFault::Signature("the trailer".to_owned()))
     }
 }
 
@@ -291,7 +295,7 @@ mod tests {
     use super::*;
     use crate::keys;
     use crate::sigv4::crypto::signing_key;
-    use crate::sigv4::{Claim, Form};
+    use crate::sigv4::{Claim, Form, Scheme};
 
     /// The example of AWS's manual: 65 KiB of `a` in two chunks.
     fn example(seed: &str) -> Verified {
@@ -299,6 +303,7 @@ mod tests {
         Verified {
             principal: Arc::new(keys::generate("111122223333", "x")),
             claim: Claim {
+                scheme: Scheme::Symmetric,
                 form: Form::Header,
                 access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
                 day: "20130524".to_owned(),
@@ -310,7 +315,7 @@ mod tests {
                 at: "2013-05-24T00:00:00Z".parse().unwrap(),
                 token: None,
             },
-            signing_key: signing_key(secret, "20130524", "us-east-1", "s3"),
+            signing_key: SigningKey::Symmetric(signing_key(secret, "20130524", "us-east-1", "s3")),
             payload: String::new(),
         }
     }

@@ -8,8 +8,31 @@ use jiff::tz::TimeZone;
 use super::canonical::Facts;
 use super::fault::Fault;
 
-/// The one scheme that is known here.
-pub const SCHEME: &str = "AWS4-HMAC-SHA256";
+/// How a request is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// SigV4.
+    Symmetric,
+    /// SigV4A.
+    Asymmetric,
+}
+
+impl Scheme {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Symmetric => "AWS4-HMAC-SHA256",
+            Self::Asymmetric => "AWS4-ECDSA-P256-SHA256",
+        }
+    }
+
+    fn of(name: &str) -> Result<Self, Fault> {
+        [Self::Symmetric, Self::Asymmetric]
+            .into_iter()
+            .find(|scheme| scheme.name() == name)
+            .ok_or_else(|| Fault::Scheme(name.to_owned()))
+    }
+}
 
 /// Where the signature stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +49,15 @@ pub enum Form {
 /// A signature as the request states it. Nothing of it is believed yet.
 #[derive(Debug, Clone)]
 pub struct Claim {
+    /// How it is made.
+    pub scheme: Scheme,
     /// Where it stands.
     pub form: Form,
     /// Who signed.
     pub access_key_id: String,
     /// The day, `20261122`.
     pub day: String,
-    /// The region of the scope.
+    /// The region of the scope; of SigV4A `X-Amz-Region-Set`.
     pub region: String,
     /// The service of the scope.
     pub service: String,
@@ -63,14 +88,17 @@ impl Claim {
 
     /// The scope, as the string to sign names it.
     pub fn scope(&self) -> String {
-        format!("{}/{}/{}/aws4_request", self.day, self.region, self.service)
+        match self.scheme {
+            Scheme::Symmetric => {
+                format!("{}/{}/{}/aws4_request", self.day, self.region, self.service)
+            }
+            Scheme::Asymmetric => format!("{}/{}/aws4_request", self.day, self.service),
+        }
     }
 
     fn from_header(facts: &Facts, header: &str) -> Result<Self, Fault> {
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
-        if scheme != SCHEME {
-            return Err(Fault::Scheme(scheme.to_owned()));
-        }
+        let scheme = Scheme::of(scheme)?;
         let part = |name: &str| {
             rest.split([',', ' '])
                 .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
@@ -95,13 +123,13 @@ impl Claim {
             return Err(Fault::Incomplete(lacking));
         };
         let token = facts.header("x-amz-security-token").map(str::to_owned);
-        Parts { form: Form::Header, credential, signature, signed, date, token }.claim()
+        let regions = facts.header("x-amz-region-set").map(str::to_owned);
+        let way = (scheme, Form::Header, regions);
+        Parts { way, credential, signature, signed, date, token }.claim()
     }
 
     fn from_query(facts: &Facts, scheme: &str) -> Result<Self, Fault> {
-        if scheme != SCHEME {
-            return Err(Fault::Scheme(scheme.to_owned()));
-        }
+        let scheme = Scheme::of(scheme)?;
         let names = ["X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"];
         let values = names.map(|name| facts.parameter(name).filter(|value| !value.is_empty()));
         let [Some(credential), Some(signature), Some(signed), Some(date)] = &values else {
@@ -123,12 +151,14 @@ impl Claim {
                 })?,
         };
         let token = facts.parameter("X-Amz-Security-Token");
-        Parts { form: Form::Query { seconds }, credential, signature, signed, date, token }.claim()
+        let way = (scheme, Form::Query { seconds }, facts.parameter("X-Amz-Region-Set"));
+        Parts { way, credential, signature, signed, date, token }.claim()
     }
 }
 
 struct Parts<'a> {
-    form: Form,
+    /// Scheme, form, and the set of regions.
+    way: (Scheme, Form, Option<String>),
     credential: &'a str,
     signature: &'a str,
     signed: &'a str,
@@ -139,11 +169,20 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn claim(self) -> Result<Claim, Fault> {
         let scope: Vec<&str> = self.credential.split('/').collect();
-        let [access_key_id, day, region, service, "aws4_request"] = scope.as_slice() else {
-            return Err(Fault::Malformed(format!(
-                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
-                self.credential
-            )));
+        let (scheme, form, regions) = self.way;
+        let (access_key_id, day, region, service) = match (scheme, scope.as_slice(), &regions) {
+            (Scheme::Symmetric, [id, day, region, service, "aws4_request"], _) => {
+                (id, day, (*region).to_owned(), service)
+            }
+            (Scheme::Asymmetric, [id, day, service, "aws4_request"], Some(regions)) => {
+                (id, day, regions.clone(), service)
+            }
+            _ => {
+                return Err(Fault::Malformed(format!(
+                    "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
+                    self.credential
+                )));
+            }
         };
         let (date, at) = read_date(self.date)?;
         let signed_headers: Vec<String> = self.signed.split(';').map(str::to_owned).collect();
@@ -158,10 +197,11 @@ impl Parts<'_> {
             )));
         }
         Ok(Claim {
-            form: self.form,
+            scheme,
+            form,
             access_key_id: (*access_key_id).to_owned(),
             day: (*day).to_owned(),
-            region: (*region).to_owned(),
+            region,
             service: (*service).to_owned(),
             signed_headers,
             signature: self.signature.to_owned(),

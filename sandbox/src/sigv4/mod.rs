@@ -3,7 +3,7 @@
 //!
 //! This is written from AWS's description and on purpose shares no code with the product that is
 //! tested against it. It knows the header form, the presigned query form and the signed chunks
-//! of S3 uploads. It does not know SigV4a or the older versions; those are refused by name.
+//! of S3 uploads, by SigV4 and SigV4A. It does not know the older versions; those are refused by name.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
@@ -16,5 +16,5 @@ pub mod fault;
 
 pub use canonical::{Facts, PathRule};
 pub use check::{Expected, Payload, Verified, check};
-pub use claim::{Claim, Form};
+pub use claim::{Claim, Form, Scheme};
 pub use fault::Fault;

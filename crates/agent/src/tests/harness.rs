@@ -82,7 +82,7 @@ pub(super) struct Agent {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests are an edge")]
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 

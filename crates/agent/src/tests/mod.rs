@@ -10,6 +10,8 @@ mod road;
 mod signed_bodies;
 mod streams;
 mod tcp_app;
-mod tls_aws;
+pub(crate) mod tls_aws;
 mod told;
 mod web_app;
+
+pub(crate) use harness::now;

@@ -86,45 +86,47 @@ fn checked(head: &Parts) -> Verified {
     verify(&head, &payload, &role_keys(), now()).unwrap()
 }
 
+/// The data in pieces, then what follows it.
+async fn feed_all(feed: Frames, length: usize, trailer: Trailer) {
+    for piece in vec![7; length].chunks(30_000) {
+        feed.send(Ok(Frame::data(Bytes::copy_from_slice(piece)))).await.unwrap();
+    }
+    if trailer == Trailer::Present {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(CRC32C, "AAAAAA==".parse().unwrap());
+        feed.send(Ok(Frame::trailers(trailers))).await.unwrap();
+    }
+}
+
+async fn goes_on_in_chunks(length: usize, trailer: Trailer) {
+    let (aws, got) = aws().await;
+    let mut agent = Agent::start(&aws).await;
+    let mut sender = agent.connect_streaming::<Body>().await;
+    let (feed, body) = fed();
+    let request = upload(length, trailer).header("x-causeway-body", "decoded").body(body).unwrap();
+    let answer = sender.send_request(request);
+    let (answer, ()) = tokio::join!(answer, feed_all(feed, length, trailer));
+    assert_eq!(answer.unwrap().status(), 200);
+
+    let (head, body) = got.whole.lock().unwrap().take().unwrap();
+    assert!(head.headers.keys().all(|name| !name.as_str().starts_with("x-causeway-")));
+    assert_eq!(head.headers["content-length"], body.len().to_string());
+    let announced = Announced::of_request(&head, trailer).unwrap();
+    let mut decoder = Decoder::new(Arc::new(role_keys()), checked(&head).seed, announced);
+    let mut data = Vec::new();
+    decoder.push(body, &mut data).unwrap();
+    let trailers = decoder.finish().unwrap();
+    assert_eq!(data.concat(), vec![7; length]);
+    assert_eq!(trailers.contains_key(CRC32C), trailer == Trailer::Present);
+    let event = agent.the_event().await;
+    assert_eq!((event.bytes_in, event.outcome), (length as u64, Outcome::Answered));
+}
+
 #[tokio::test]
 async fn plain_data_goes_on_in_chunks_that_the_role_signs() {
-    for (length, trailer) in
-        [(0, Trailer::Absent), (200_000, Trailer::Absent), (200_000, Trailer::Present)]
-    {
-        let (aws, got) = aws().await;
-        let mut agent = Agent::start(&aws).await;
-        let mut sender = agent.connect_streaming::<Body>().await;
-        let (feed, body) = fed();
-        let request =
-            upload(length, trailer).header("x-causeway-body", "decoded").body(body).unwrap();
-        let answer = sender.send_request(request);
-        let feeding = async {
-            for piece in vec![7; length].chunks(30_000) {
-                feed.send(Ok(Frame::data(Bytes::copy_from_slice(piece)))).await.unwrap();
-            }
-            if trailer == Trailer::Present {
-                let mut trailers = HeaderMap::new();
-                trailers.insert(CRC32C, "AAAAAA==".parse().unwrap());
-                feed.send(Ok(Frame::trailers(trailers))).await.unwrap();
-            }
-            drop(feed);
-        };
-        let (answer, ()) = tokio::join!(answer, feeding);
-        assert_eq!(answer.unwrap().status(), 200);
-
-        let (head, body) = got.whole.lock().unwrap().take().unwrap();
-        assert!(head.headers.keys().all(|name| !name.as_str().starts_with("x-causeway-")));
-        assert_eq!(head.headers["content-length"], body.len().to_string());
-        let announced = Announced::of_request(&head, trailer).unwrap();
-        let mut decoder = Decoder::new(Arc::new(role_keys()), checked(&head).seed, announced);
-        let mut data = Vec::new();
-        decoder.push(body, &mut data).unwrap();
-        let trailers = decoder.finish().unwrap();
-        assert_eq!(data.concat(), vec![7; length]);
-        assert_eq!(trailers.contains_key(CRC32C), trailer == Trailer::Present);
-        let event = agent.the_event().await;
-        assert_eq!((event.bytes_in, event.outcome), (length as u64, Outcome::Answered));
-    }
+    goes_on_in_chunks(0, Trailer::Absent).await;
+    goes_on_in_chunks(200_000, Trailer::Absent).await;
+    goes_on_in_chunks(200_000, Trailer::Present).await;
 }
 
 #[tokio::test]

@@ -89,14 +89,14 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: mpsc::Sender<Seen
 }
 
 /// A proxy that knows CONNECT, and remembers what it was asked for.
-pub(super) struct Proxy {
-    pub(super) address: SocketAddr,
-    pub(super) asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Proxy {
-    pub(super) async fn start(answer: &'static str) -> Self {
+    pub(crate) async fn start(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();

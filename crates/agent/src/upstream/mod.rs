@@ -84,7 +84,8 @@ impl Connections {
                 },
             }
         }
-        let sender = self.dialer.dial(&origin, Http::One).await.map_err(Failed::Unsent)?;
+        let sender =
+            Box::pin(self.dialer.dial(&origin, Http::One)).await.map_err(Failed::Unsent)?;
         match sender {
             Sender::One(sender) => self.first_by_1(origin, sender, request).await,
             Sender::Two(_) => Err(Failed::Unsent(DialError::NotAgreed)),
@@ -121,7 +122,7 @@ impl Connections {
                 },
             }
         }
-        match self.dialer.dial(&origin, Http::Two).await.map_err(Failed::Unsent)? {
+        match Box::pin(self.dialer.dial(&origin, Http::Two)).await.map_err(Failed::Unsent)? {
             Sender::One(sender) => self.first_by_1(origin, sender, relative(request)).await,
             Sender::Two(sender) => self.first_by_2(origin, sender, request).await,
         }

@@ -145,15 +145,17 @@ impl Generated {
 #[test]
 fn a_hundred_thousand_requests_are_signed_and_verified_as_the_sdk_does() {
     std::thread::scope(|scope| {
-        for part in 0..4_u64 {
-            scope.spawn(move || {
-                let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15 ^ (part + 1));
-                for _ in 0..REQUESTS / 4 {
-                    let request = generated(&mut numbers);
-                    request.verifies();
-                    request.signs();
-                }
-            });
+        for part in 0..4 {
+            scope.spawn(move || a_quarter(part));
         }
     });
+}
+
+fn a_quarter(part: u64) {
+    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15 ^ (part + 1));
+    for _ in 0..REQUESTS / 4 {
+        let request = generated(&mut numbers);
+        request.verifies();
+        request.signs();
+    }
 }
