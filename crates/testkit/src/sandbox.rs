@@ -27,6 +27,8 @@ impl Sandbox {
         let mut command = Command::new(places::sandbox_binary("sandbox"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--account", ACCOUNT]);
         command.arg("--keys-out").arg(&keys).args(arguments);
+        // What it keeps goes with the folder: it is ended by a signal and cleans nothing up.
+        command.env("TMPDIR", folder);
         let mut process = Process::start("sandbox", command, folder);
         let url = process.wait_for("address", |process| {
             let output = process.output();
