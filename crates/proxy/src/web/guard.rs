@@ -69,7 +69,7 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         // A token that was drawn just now is in no form.
         let expected = if is_new { None } else { Some(&*csrf) };
-        request = match checked(request, expected).await {
+        request = match Box::pin(checked(request, expected)).await {
             Ok(request) => request,
             Err(refusal) => return refusal.into_response(),
         };

@@ -300,8 +300,8 @@ fn second_step(
 
 /// What the person got wrong.
 fn check(invite: &Invite, filled: &Filled) -> Result<(), Mistakes> {
-    let mut mistakes = Mistakes::default();
-    mistakes.password = password_mistake(&filled.password, invite.user.as_str());
+    let password = password_mistake(&filled.password, invite.user.as_str());
+    let mut mistakes = Mistakes { password, ..Mistakes::default() };
     if mistakes.password.is_none() && filled.confirm != filled.password {
         mistakes.confirm = Some("The two passwords differ. Type the same one twice.".to_owned());
     }

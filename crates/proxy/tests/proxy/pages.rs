@@ -160,31 +160,33 @@ fn inert(path: &str, page: &Response<String>) {
     assert_eq!(page.headers().get("cache-control").unwrap(), "no-store", "{path}");
 }
 
+/// An address on a page, if it is one of ours that can be looked at as it is.
+fn ours(address: &str) -> Option<String> {
+    let plain = address.replace("&#38;", "&").replace("&amp;", "&");
+    let plain = plain.split('#').next().unwrap().to_owned();
+    let is_other = ["/launch/", "/export", "%22"].iter().any(|part| plain.contains(part));
+    (plain.starts_with("/web") && !is_other).then_some(plain)
+}
+
 #[tokio::test]
 async fn every_address_on_a_page_leads_somewhere() {
     let (cluster, mut browser) = cluster().await;
-    let mut looked_at = std::collections::BTreeSet::new();
+    let mut looked_at = std::collections::BTreeMap::new();
     for path in PAGES {
         let page = browser.get(&cluster, path).await;
-        for address in
-            page.body().split("href=\"").skip(1).filter_map(|rest| rest.split('"').next())
-        {
-            let plain = address.replace("&#38;", "&").replace("&amp;", "&");
-            let plain = plain.split('#').next().unwrap().to_owned();
-            let stays = plain.starts_with("/web")
-                && !plain.contains("/launch/")
-                && !plain.contains("/export");
-            if stays && !plain.contains("%22") && looked_at.insert(plain.clone()) {
-                let answer = browser.get(&cluster, &plain).await;
-                let is_known = answer.status() != StatusCode::NOT_FOUND
-                    || ["/web/audit/6", "/web/audit/8", "/web/roles/", "/web/users/"]
-                        .iter()
-                        .any(|known| plain.starts_with(known));
-                assert!(is_known, "{plain} on {path}");
-            }
-        }
+        let addresses = page.body().split("href=\"").skip(1);
+        let addresses = addresses.filter_map(|rest| rest.split('"').next());
+        looked_at.extend(addresses.filter_map(ours).map(|address| (address, *path)));
     }
-    assert!(looked_at.len() > 30, "{looked_at:?}");
+    // Those that the stand-in has no answer for.
+    let absent = ["/web/audit/6", "/web/audit/8", "/web/roles/", "/web/users/"];
+    for (address, path) in &looked_at {
+        let answer = browser.get(&cluster, address).await;
+        let is_known = answer.status() != StatusCode::NOT_FOUND
+            || absent.iter().any(|absent| address.starts_with(absent));
+        assert!(is_known, "{address} on {path}");
+    }
+    assert!(looked_at.len() > 25, "{looked_at:?}");
 }
 
 #[tokio::test]

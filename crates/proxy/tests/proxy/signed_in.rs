@@ -207,7 +207,8 @@ async fn a_form_counts_only_from_our_own_pages() {
     let csrf = browser.cookies.get("__Host-causeway_csrf").unwrap().clone();
     let own = ("origin", ORIGIN);
     let right: &[(&str, &str)] = &[("csrf", &csrf)];
-    let cases: [(&[(&str, &str)], &[(&str, &str)]); 9] = [
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Pairs<'_>, Pairs<'_>); 9] = [
         (right, &[]),
         (right, &[("origin", "https://evil.example")]),
         (right, &[("origin", "null")]),

@@ -103,10 +103,16 @@ impl Card {
             AppTraffic::Web => web.with_port(&address),
             _ => String::new(),
         };
-        let labels = app.labels().into_iter().map(|(key, value)| Label::of(key, value)).collect();
+        let labels = app.labels().into_iter().filter(|(key, _)| !is_internal(key));
+        let labels = labels.map(|(key, value)| Label::of(key, value)).collect();
         let description = app.metadata.description.clone().unwrap_or_default();
         Self { name, description, address, kind, icon, labels, href, verb, verb_icon }
     }
+}
+
+/// Labels that say where a resource came from are no help to whoever looks for one.
+pub(crate) fn is_internal(key: &str) -> bool {
+    key.starts_with("teleport.dev/") || key.starts_with("teleport.internal/")
 }
 
 impl Label {

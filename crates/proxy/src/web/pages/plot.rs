@@ -70,32 +70,11 @@ impl Plot {
         let room = base - TOP;
         let right = WIDTH - 4.0;
         let slot = (right - LEFT) / as_float(steps.len().max(1) as u64);
-        let mut bars = Vec::new();
-        for (place, step) in steps.iter().enumerate() {
+        let bars = steps.iter().enumerate().flat_map(|(place, step)| {
             let x = LEFT + slot * as_float(place as u64);
-            let gap = if slot > 5.0 { 1.5 } else { 0.4 };
-            let mut y = base;
-            for (kind, count) in [
-                ("ok", step.counts.ok),
-                ("denied", step.counts.denied),
-                ("failed", step.counts.failed),
-            ] {
-                if count == 0 {
-                    continue;
-                }
-                // A single failure among thousands must still be seen.
-                let height = (room * as_float(count) / as_float(top)).max(1.5);
-                y -= height;
-                bars.push(Bar {
-                    kind,
-                    x: short(x + gap / 2.0),
-                    y: short(y),
-                    width: short(slot - gap),
-                    height: short(height),
-                    title: format!("{}: {count} {kind}", clock(step.at, activity)),
-                });
-            }
-        }
+            stacked(step, (x, slot), (base, room, top), &clock(step.at, activity))
+        });
+        let bars: Vec<Bar> = bars.collect();
         Self {
             width: WIDTH,
             height: HEIGHT,
@@ -109,6 +88,33 @@ impl Plot {
             is_empty: most == 0,
         }
     }
+}
+
+/// The parts of one bar, from the line upwards.
+fn stacked(
+    step: &RequestsAt,
+    (x, slot): (f64, f64),
+    (base, room, top): (f64, f64, u64),
+    at: &str,
+) -> Vec<Bar> {
+    let gap = if slot > 5.0 { 1.5 } else { 0.4 };
+    let RequestCounts { ok, denied, failed } = step.counts;
+    let parts = [("ok", ok), ("denied", denied), ("failed", failed)];
+    let mut y = base;
+    let bars = parts.into_iter().filter(|(_, count)| *count > 0).map(|(kind, count)| {
+        // A single failure among thousands must still be seen.
+        let height = (room * as_float(count) / as_float(top)).max(1.5);
+        y -= height;
+        Bar {
+            kind,
+            x: short(x + gap / 2.0),
+            y: short(y),
+            width: short(slot - gap),
+            height: short(height),
+            title: format!("{at}: {count} {kind}"),
+        }
+    });
+    bars.collect()
 }
 
 /// Puts neighbouring steps together until they fit.

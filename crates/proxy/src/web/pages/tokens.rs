@@ -153,11 +153,10 @@ pub(crate) async fn create(
         Ok(labels) => labels,
         Err(mistake) => return Ok(new_form(&page, wanted, Some(mistake))),
     };
-    if role == SystemRole::App && !wanted.name.trim().is_empty() {
-        if let Err(error) = access::AppName::parse(wanted.name.trim()) {
-            let mistake = super::as_sentence(&error.to_string());
-            return Ok(new_form(&page, wanted, Some(mistake)));
-        }
+    let is_named = role == SystemRole::App && !wanted.name.trim().is_empty();
+    if is_named && let Err(error) = access::AppName::parse(wanted.name.trim()) {
+        let mistake = super::as_sentence(&error.to_string());
+        return Ok(new_form(&page, wanted, Some(mistake)));
     }
     let request = TokenRequest {
         roles: vec![role],
