@@ -30,7 +30,9 @@ mod standing;
 
 pub use aws_session::{AwsSession, SessionPolicy};
 pub use choose_role::{RoleChoice, available_aws_roles, malformed_aws_roles, resolve_aws_role};
-pub use decide::{AccessRequest, AnswerUse, AppPermit, AppRequest, Grant, Intent, decide, permit_app};
+pub use decide::{
+    AccessRequest, AnswerUse, AppPermit, AppRequest, Grant, Intent, decide, permit_app,
+};
 pub use decide_app::{AppGrant, AppUseRequest, ConsoleGrant, decide_app, permit_console};
 pub use denial::{Denial, DenialReason, Wanted};
 pub use identity::{AppClaims, Claims, HostClaims, Identity, SystemRole, VerifiedClaims};

@@ -51,8 +51,8 @@ use crate::record::Recorder;
 use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
 use crate::tcp_app::TcpApps;
-use crate::web_app::{Clients, Tokens, WebApps};
 use crate::upstream::Dialer;
+use crate::web_app::{Clients, Tokens, WebApps};
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
 /// alice's session with the web app `grafana`.

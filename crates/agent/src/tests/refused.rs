@@ -80,10 +80,7 @@ async fn a_call_that_would_hand_out_keys_is_refused_in_the_words_of_sts() {
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), 403);
     let body = text(answer).await;
-    assert!(
-        body.contains("<Code>AccessDenied</Code>") && body.contains("AssumeRoot"),
-        "{body}"
-    );
+    assert!(body.contains("<Code>AccessDenied</Code>") && body.contains("AssumeRoot"), "{body}");
     assert_eq!((aws.sts_asked(), aws.calls()), (0, 0));
 }
 

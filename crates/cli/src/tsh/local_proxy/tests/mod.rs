@@ -111,7 +111,8 @@ impl Bench {
         let ca = LocalCa::generate("aws", edge::now(), Duration::from_secs(3600)).unwrap();
         let end = edge::now() + Duration::from_secs(3600);
         let session = Arc::new(SessionState::new(AppName::parse("aws").unwrap(), end));
-        let key = LocalKey { keys: keys.verifier(), road, session: Arc::clone(&session), derived: None };
+        let key =
+            LocalKey { keys: keys.verifier(), road, session: Arc::clone(&session), derived: None };
         let desk = Desk { ring: Arc::new(key), now: edge::now };
         let settings = Settings {
             mode,
