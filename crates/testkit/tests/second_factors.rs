@@ -204,7 +204,7 @@ fn a_browser_that_is_signed_in_lets_tsh_log_in() {
     let browser = Browser::sign_in(&cluster, "alice");
     let tsh = cluster.tsh();
     let running = log_in_by_browser(&cluster, &tsh, None);
-    let address = format!("https://{}", running.between("https://", "\n"));
+    let address = format!("https://{}", running.between("\n  https://", "\n"));
     assert!(address.contains("purpose=login"), "{address}");
     let callback = browser.approve(&address);
     assert!(
@@ -230,7 +230,7 @@ fn a_browser_that_is_signed_in_lets_tsh_log_in() {
 
     // Somebody else than was asked for.
     let running = log_in_by_browser(&cluster, &cluster.tsh(), Some("bob"));
-    let address = format!("https://{}", running.between("https://", "\n"));
+    let address = format!("https://{}", running.between("\n  https://", "\n"));
     let _ = browser.get(&browser.approve(&address));
     let (is_ok, text) = running.end();
     assert!(!is_ok && text.contains("signed in as alice, not as bob"), "{text}");
