@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 
+use super::canary::Log;
 use super::fake_aws::{FakeAws, ReplyBody, reply};
 use super::harness::{Agent, SESSION, Sender, Setup, claims, dynamodb, rules, signed, text};
 
@@ -167,6 +168,30 @@ async fn the_record_says_which_roles_and_holds_no_keys() {
     let record = serde_json::to_string(&events).unwrap();
     for secret in CANARIES.iter().chain([&first.token.as_str()]) {
         assert!(!record.contains(secret), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn neither_real_keys_nor_ours_are_logged() {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (aws, _) = willing().await;
+    let mut agent = Agent::start(&aws).await;
+    let mut sender = agent.connect().await;
+    let first = given(&mut sender, assume(OTHER)).await;
+    let ours = KeysAnswer::parse(first.body.as_bytes()).unwrap().credentials();
+    let mut request = by(dynamodb("ListTables", "{}"), &first.token);
+    request.headers_mut().get_mut("x-causeway-derived").unwrap().set_sensitive(true);
+    assert_eq!(status(&mut sender, request).await.0, 200);
+    let refused = by(dynamodb("ListTables", "{}"), "causeway.x.a-token-that-is-unknown");
+    assert_eq!(status(&mut sender, refused).await.0, 400);
+    let log = log.text();
+    assert!(log.contains("call not answered"), "the log was captured");
+    for secret in CANARIES[1..].iter().chain([&ours.secret_access_key.expose().as_str()]) {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} was logged");
     }
 }
 
