@@ -23,7 +23,7 @@ fn assumed(role: &str, session: &str) -> String {
 
 fn assume(road: Road<'_>, role: &str, keys: Option<&Value>) -> Value {
     let arn = role_arn(role);
-    let words = ["sts", "assume-role", "--output", "json", "--role-session-name", "s"];
+    let words = ["sts", "assume-role", "--output", "json", "--role-session-name", "chain"];
     let mut command = clients::aws_cli(road, &[&words[..], &["--role-arn", &arn]].concat());
     with(&mut command, keys);
     let answer: Value = serde_json::from_str(run(command, "").ok()).unwrap();
@@ -58,9 +58,9 @@ fn keys_of_ours_lead_to_other_roles_in_chains_and_end_with_the_agent_and_the_ses
     let mut secrets = Vec::new();
     for road in [Road::HttpsProxy(&https), Road::EndpointUrl(&endpoint)] {
         let first = assume(road, "chained", None);
-        assert_eq!(call(road, &CALLER, Some(&first)).ok().trim(), assumed("chained", "s"));
+        assert_eq!(call(road, &CALLER, Some(&first)).ok().trim(), assumed("chained", "chain"));
         let second = assume(road, "further", Some(&first));
-        assert_eq!(call(road, &CALLER, Some(&second)).ok().trim(), assumed("further", "s"));
+        assert_eq!(call(road, &CALLER, Some(&second)).ok().trim(), assumed("further", "chain"));
         let tables = call(road, &["dynamodb", "list-tables"], Some(&second));
         assert!(tables.ok().contains("TableNames"));
         // The session's own keys are what they were.
@@ -70,7 +70,7 @@ fn keys_of_ours_lead_to_other_roles_in_chains_and_end_with_the_agent_and_the_ses
     // Of the four, each is known to the other proxy, and to one that is started later.
     let later = tsh.proxy_aws(&[]);
     let said = call(Road::HttpsProxy(&later), &CALLER, secrets.first());
-    assert_eq!(said.ok().trim(), assumed("chained", "s"));
+    assert_eq!(said.ok().trim(), assumed("chained", "chain"));
     // A wrong secret, and the token left out or another's: not ours.
     for (field, value) in [("SecretAccessKey", "x".repeat(40)), ("SessionToken", "x".to_owned())] {
         let mut spoiled = secrets[0].clone();
@@ -106,7 +106,7 @@ fn keys_of_ours_lead_to_other_roles_in_chains_and_end_with_the_agent_and_the_ses
     assert!(said.failed().contains("get new ones from STS"), "{}", said.stderr);
     let fresh = assume(Road::HttpsProxy(&https), "chained", None);
     let said = call(Road::HttpsProxy(&https), &CALLER, Some(&fresh));
-    assert_eq!(said.ok().trim(), assumed("chained", "s"));
+    assert_eq!(said.ok().trim(), assumed("chained", "chain"));
     // Logged out of: nobody knows them any more.
     let _ = tsh.run(&["apps", "logout"]).ok();
     let _ = call(Road::HttpsProxy(&https), &CALLER, Some(&fresh)).failed();
@@ -123,7 +123,7 @@ fn a_profile_that_assumes_a_role_works_through_both_kinds_of_proxy() {
         std::fs::create_dir_all(&folder).unwrap();
         let chained = |role: &str, source: &str| {
             let arn = role_arn(role);
-            format!("[profile {role}]\nrole_arn = {arn}\nrole_session_name = p\n{source}\n")
+            format!("[profile {role}]\nrole_arn = {arn}\nrole_session_name = profile\n{source}\n")
         };
         let text = chained("chained", "credential_source = Environment")
             + &chained("further", "source_profile = chained");
@@ -132,7 +132,7 @@ fn a_profile_that_assumes_a_role_works_through_both_kinds_of_proxy() {
             let mut command = clients::aws_cli(road, &CALLER);
             command.args(["--profile", role]).env("HOME", &folder);
             command.env("AWS_CONFIG_FILE", folder.join("config"));
-            assert_eq!(run(command, "").ok().trim(), assumed(role, "p"), "{name}");
+            assert_eq!(run(command, "").ok().trim(), assumed(role, "profile"), "{name}");
         }
     }
 }
