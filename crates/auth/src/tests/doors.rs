@@ -12,8 +12,11 @@ use super::town::{Town, host, server};
 const CALLERS: [&str; 9] =
     ["stranger", "app", "proxy", "auth", "admin", "access", "editor", "auditor", "app-cert"];
 
+/// Method, path, body, who is let in.
+type Door = (Method, String, Value, &'static str);
+
 /// `y`: let in (whatever the rule then says), `-`: refused at the door with 401 or 403.
-fn table() -> Vec<(Method, String, Value, &'static str)> {
+fn table() -> Vec<Door> {
     let key = KeyPair::generate().unwrap().public_pem();
     let join =
         json!({"token": "x", "host_id": "h", "node_name": "n", "roles": [], "public_key": key});
@@ -24,9 +27,7 @@ fn table() -> Vec<(Method, String, Value, &'static str)> {
     let open = json!({"app": "nothing", "public_key": key});
     let session = "00000000000000000000000000000000";
     let fill = routes::fill;
-    let host_name = "teleport.example.com";
-    let pair = json!({"name": host_name, "certificate": "x", "key": "x"});
-    vec![
+    let doors = vec![
         //                                                                            s  app pro aut adm acc edi aud cert
         (Method::POST, routes::JOIN.into(), join, "y - y - - - - - -"),
         (Method::POST, routes::LOGIN.into(), login, "- - y - - - - - -"),
@@ -60,6 +61,41 @@ fn table() -> Vec<(Method, String, Value, &'static str)> {
         (Method::GET, routes::APP_PAGE.into(), Value::Null, "- y y y y y y y -"),
         (Method::POST, routes::APP_TOKENS.into(), json!({"session": session}), "- y - - - - - - -"),
         (Method::GET, routes::JWKS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::STATUS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::APPS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::POST, routes::APP_SESSIONS.into(), open, "- - - - - y y y -"),
+        (Method::DELETE, fill(routes::APP_SESSION, session), Value::Null, "- - - - - y y y -"),
+        (Method::POST, routes::USERS.into(), user, "- - - - y - y - -"),
+        (Method::POST, fill(routes::USER_RESET, "nobody"), json!({}), "- - - - y - y - -"),
+        (Method::POST, routes::TOKENS.into(), token, "- - - - y - y - -"),
+        (Method::POST, routes::RESOURCES.into(), role, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "user"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "token"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCES_OF_KIND, "app"), Value::Null, "- - - - y y y y -"),
+        (
+            Method::GET,
+            routes::fill_all(routes::RESOURCE, &["role", "access"]),
+            Value::Null,
+            "- - - - y - y - -",
+        ),
+        (
+            Method::DELETE,
+            routes::fill_all(routes::RESOURCE, &["lock", "none"]),
+            Value::Null,
+            "- - - - y - y - -",
+        ),
+        (Method::GET, "/v1/nothing".into(), Value::Null, "y y y y y y y y y"),
+    ];
+    doors.into_iter().chain(certificates()).chain(identity()).collect()
+}
+
+/// The shelf of web certificates.
+fn certificates() -> Vec<Door> {
+    let fill = routes::fill;
+    let host_name = "teleport.example.com";
+    let pair = json!({"name": host_name, "certificate": "x", "key": "x"});
+    vec![
         (Method::GET, routes::WEB_CERTIFICATES.into(), Value::Null, "- - y - - - - - -"),
         (Method::GET, fill(routes::WEB_CERTIFICATE, host_name), Value::Null, "- - y - - - - - -"),
         (Method::PUT, fill(routes::WEB_CERTIFICATE, host_name), pair.clone(), "- - y - - - - - -"),
@@ -90,31 +126,46 @@ fn table() -> Vec<(Method, String, Value, &'static str)> {
         (Method::GET, fill(routes::ACME_ANSWER, host_name), Value::Null, "- - y - - - - - -"),
         (Method::PUT, fill(routes::ACME_ANSWER, host_name), pair, "- - y - - - - - -"),
         (Method::DELETE, fill(routes::ACME_ANSWER, host_name), Value::Null, "- - y - - - - - -"),
-        (Method::GET, routes::STATUS.into(), Value::Null, "- y y y y y y y -"),
-        (Method::GET, routes::APPS.into(), Value::Null, "- y y y y y y y -"),
-        (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
-        (Method::POST, routes::APP_SESSIONS.into(), open, "- - - - - y y y -"),
-        (Method::DELETE, fill(routes::APP_SESSION, session), Value::Null, "- - - - - y y y -"),
-        (Method::POST, routes::USERS.into(), user, "- - - - y - y - -"),
-        (Method::POST, fill(routes::USER_RESET, "nobody"), json!({}), "- - - - y - y - -"),
-        (Method::POST, routes::TOKENS.into(), token, "- - - - y - y - -"),
-        (Method::POST, routes::RESOURCES.into(), role, "- - - - y - y - -"),
-        (Method::GET, fill(routes::RESOURCES_OF_KIND, "user"), Value::Null, "- - - - y - y - -"),
-        (Method::GET, fill(routes::RESOURCES_OF_KIND, "token"), Value::Null, "- - - - y - y - -"),
-        (Method::GET, fill(routes::RESOURCES_OF_KIND, "app"), Value::Null, "- - - - y y y y -"),
+    ]
+}
+
+/// Web sessions, and what people do about their own accounts.
+fn identity() -> Vec<Door> {
+    let fill = routes::fill;
+    let id = "00000000000000000000000000000000";
+    let hash = "00".repeat(32);
+    let session = json!({"token_hash": hash, "sealed": ""});
+    let proof = json!({"proof": {"otp": {"code": "000000"}}});
+    let code = json!({"challenge": "no hash", "purpose": "login"});
+    vec![
+        (Method::POST, routes::WEB_SESSIONS.into(), session, "- - - - - y y y -"),
+        (Method::GET, routes::WEB_SESSIONS.into(), Value::Null, "- - - - - y y y -"),
+        (
+            Method::POST,
+            routes::WEB_SESSION_LOOKUP.into(),
+            json!({"token_hash": hash}),
+            "- - y - - - - - -",
+        ),
+        (Method::PUT, fill(routes::WEB_SESSION_SEEN, id), Value::Null, "- - y - - - - - -"),
+        (Method::DELETE, fill(routes::WEB_SESSION, id), Value::Null, "- - y - y - y - -"),
+        (Method::GET, routes::APP_SESSIONS.into(), Value::Null, "- - - - - y y y -"),
+        (Method::GET, routes::MFA_DEVICES.into(), Value::Null, "- - - - - y y y -"),
+        (Method::POST, routes::MFA_DEVICES.into(), json!({"enrolment": "x"}), "- - - - - y y y -"),
+        (Method::POST, fill(routes::MFA_DEVICE_REMOVE, id), proof, "- - - - - y y y -"),
+        (Method::POST, routes::MFA_CHALLENGES.into(), Value::Null, "- - - - - y y y -"),
+        (
+            Method::POST,
+            routes::MFA_ENROLMENTS.into(),
+            json!({"kind": "totp", "name": "phone"}),
+            "- - - - - y y y -",
+        ),
+        (Method::POST, routes::BROWSER_CODES.into(), code, "- - - - - y y y -"),
         (
             Method::GET,
-            routes::fill_all(routes::RESOURCE, &["role", "access"]),
+            fill(routes::RESOURCES_OF_KIND, "cluster_auth_preference"),
             Value::Null,
-            "- - - - y - y - -",
+            "- - - - y y y y -",
         ),
-        (
-            Method::DELETE,
-            routes::fill_all(routes::RESOURCE, &["lock", "none"]),
-            Value::Null,
-            "- - - - y - y - -",
-        ),
-        (Method::GET, "/v1/nothing".into(), Value::Null, "y y y y y y y y y"),
     ]
 }
 

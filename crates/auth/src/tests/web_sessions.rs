@@ -291,8 +291,9 @@ async fn proxies_hear_of_sessions_within_a_second_and_agents_never() {
     super::resources::lock_user(&town, "alice").await;
     let gone = async {
         loop {
-            if let Change::Delete(Key::WebSession(id)) = proxy.next().await.unwrap() {
-                return id;
+            match proxy.next().await.unwrap() {
+                Change::Delete(Key::WebSession(id)) => return id,
+                _ => continue,
             }
         }
     };
