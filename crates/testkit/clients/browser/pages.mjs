@@ -42,9 +42,31 @@ async function look(t, view, what, into) {
       if (width === '768') continue;
       const wide = await view.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(wide <= 0, `${what} scrolls sideways by ${wide} pixels at ${width}`);
+      assert.deepEqual(await view.evaluate(spills), [], `${what} spills out of its panels at ${width}`);
       await t.accessible(view, `${what}, ${width} pixels, ${scheme}`);
     }
   }
+}
+
+/** What reaches over the edge of the panel that it is in. */
+function spills() {
+  const isShown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.closest('.sr, svg');
+  const scrolls = (element, panel) => {
+    for (let one = element.parentElement; one && one !== panel; one = one.parentElement) {
+      if (getComputedStyle(one).overflowX !== 'visible') return true;
+    }
+    return false;
+  };
+  return [...document.querySelectorAll('.panel')].flatMap((panel) => {
+    const edge = panel.getBoundingClientRect().right + 1;
+    const reaches = (one) => {
+      const { left, right } = one.getBoundingClientRect();
+      const isWide = getComputedStyle(one).overflowX === 'visible' && one.scrollWidth > one.clientWidth + 1;
+      return right > edge || (isWide && one.clientWidth > 0 && left + one.scrollWidth > edge);
+    };
+    const over = [...panel.querySelectorAll('*')].filter((one) => isShown(one) && reaches(one) && !scrolls(one, panel));
+    return over.map((one) => `${one.tagName}.${one.className}: ${one.textContent.slice(0, 80)}`);
+  });
 }
 
 /** A page that is wrong on purpose: else a broken axe would find every page good. */
