@@ -1,4 +1,11 @@
 //! What AWS is told of a session, as a committed picture: role sets against tags, source identity and policy.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
 
 mod support;
 

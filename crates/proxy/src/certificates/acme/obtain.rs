@@ -91,21 +91,22 @@ impl Sources {
         kept: Option<&Held>,
         until: SystemTime,
     ) -> Result<Held, NotObtained> {
-        let looking = async {
-            loop {
-                tokio::time::sleep(COLLEAGUE).await;
-                let found = self.shelf.certificate(name).await?;
-                let newer = found
-                    .and_then(|pair| self.usable(name, &pair))
-                    .filter(|held| kept.is_none_or(|kept| held.not_after > kept.not_after));
-                if let Some(held) = newer {
-                    return Ok::<_, ApiError>(held);
-                }
-            }
-        };
+        let looking = self.look_for_newer(name, kept);
         match tokio::time::timeout(self.timing.wait, looking).await {
             Ok(found) => Ok(found?),
             Err(_) => Err(NotObtained::Leased { until }),
+        }
+    }
+
+    async fn look_for_newer(&self, name: &str, kept: Option<&Held>) -> Result<Held, ApiError> {
+        loop {
+            tokio::time::sleep(COLLEAGUE).await;
+            let found = self.shelf.certificate(name).await?;
+            let usable = found.and_then(|pair| self.usable(name, &pair));
+            let is_newer = |held: &Held| kept.is_none_or(|kept| held.not_after > kept.not_after);
+            if let Some(held) = usable.filter(is_newer) {
+                return Ok(held);
+            }
         }
     }
 
