@@ -13,7 +13,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_sts::config::Region as SdkRegion;
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::types::{Credentials as StsCredentials, Tag};
 use moka::Expiry;
@@ -56,7 +56,7 @@ pub(crate) enum AssumeError {
     TooLarge { role: RoleArn, message: String },
     /// The session tags cannot be put into a request.
     #[error("the session tags of the user's roles cannot be sent")]
-    Tags(#[source] aws_sdk_sts::error::BuildError),
+    Tags(#[source] BuildError),
     /// STS had another complaint.
     #[error("the agent could not assume {role}: AWS answered {code}: {message}")]
     Failed { role: RoleArn, code: String, message: String },
@@ -200,7 +200,7 @@ impl Assume {
             .duration_seconds(seconds)
             .set_external_id(grant.external_id().map(str::to_owned))
             .set_source_identity(grant.aws_session().source_identity.clone())
-            .set_tags(tags(grant.aws_session())?)
+            .set_tags(tags(grant.aws_session()).map_err(AssumeError::Tags)?)
             .set_transitive_tag_keys(transitive(grant.aws_session()))
             .set_policy(grant.session_policy().map(ToString::to_string))
             .send()
@@ -222,9 +222,9 @@ impl Assume {
     }
 }
 
-fn tags(told: &AwsSession) -> Result<Option<Vec<Tag>>, AssumeError> {
+fn tags(told: &AwsSession) -> Result<Option<Vec<Tag>>, BuildError> {
     let tags = told.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
-    let tags: Vec<Tag> = tags.collect::<Result<_, _>>().map_err(AssumeError::Tags)?;
+    let tags: Vec<Tag> = tags.collect::<Result<_, _>>()?;
     Ok(Some(tags).filter(|tags| !tags.is_empty()))
 }
 

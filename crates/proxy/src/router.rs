@@ -129,10 +129,8 @@ impl Router {
             let span = info_span!("connection", id = id.number(), %peer);
             let serving = async move {
                 let _place = place;
-                router
-                    .serve(tcp, peer, (id, steps), slot)
-                    .await
-                    .unwrap_or_else(|failed| tell(&failed));
+                let served = Box::pin(router.serve(tcp, peer, (id, steps), slot)).await;
+                served.unwrap_or_else(|failed| tell(&failed));
             };
             serving.instrument(span)
         });
@@ -175,7 +173,8 @@ impl Router {
                 match self.certificates.ready(hello.server_name.as_deref()).await {
                     Ok(()) => {
                         let name = hello.server_name.as_deref();
-                        return Ok(self.web.serve(Rewind::new(first, tcp), peer, name).await);
+                        Box::pin(self.web.serve(Rewind::new(first, tcp), peer, name)).await;
+                        return Ok(());
                     }
                     Err(none) => Err(none.into()),
                 }

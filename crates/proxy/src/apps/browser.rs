@@ -199,7 +199,7 @@ impl Apps {
                 Some(id) => self.auth.end_web_session(id).await,
                 None => Ok(()),
             };
-            if let Err(error) = ended.or_else(|error| ended_already(error)) {
+            if let Err(error) = ended.or_else(ended_already) {
                 warn!(error = %Chain(&error), "a session with an app could not be ended");
                 let words = "The session could not be ended just now; try again shortly.";
                 return say(StatusCode::SERVICE_UNAVAILABLE, words);

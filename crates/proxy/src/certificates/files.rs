@@ -251,6 +251,12 @@ mod tests {
         assert!(error.to_string().contains("a.key"), "{error}");
     }
 
+    async fn shown(files: &Files, name: &str) {
+        while !names(files, name) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     #[tokio::test]
     async fn the_files_are_looked_at_by_themselves() {
         let dir = tempfile::tempdir().unwrap();
@@ -259,9 +265,7 @@ mod tests {
         let files = Files::new(std::slice::from_ref(&paths), every, Clock::new(now)).unwrap();
         let changing = async {
             put(dir.path(), "a", "two.example.com");
-            while !names(&files, "two.example.com") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            shown(&files, "two.example.com").await;
         };
         tokio::select! {
             () = files.keep_fresh() => {}

@@ -89,7 +89,7 @@ impl Certificates {
     /// without one is refused rather than shown under another name's certificate.
     pub(crate) async fn ready(&self, name: Option<&str>) -> Result<(), NoCertificate> {
         let (Some(name), Some(acme)) = (name, &self.acme) else { return Ok(()) };
-        if self.from_files(name).is_some() || acme.is_ready(name).await {
+        if self.of_files(name).is_some() || acme.is_ready(name).await {
             return Ok(());
         }
         Err(NoCertificate { name: name.to_owned() })
@@ -107,14 +107,14 @@ impl Certificates {
         }
     }
 
-    fn from_files(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+    fn of_files(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         self.files.as_ref()?.live().naming(name)
     }
 
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
         let named = |name: &str| {
             let ordered = || self.acme.as_ref()?.certificate(name);
-            self.from_files(name).or_else(ordered)
+            self.of_files(name).or_else(ordered)
         };
         let own = || self.acme.as_ref()?.own_certificate();
         let first = || self.files.as_ref()?.live().first();

@@ -71,7 +71,7 @@ impl Sources {
     async fn replace(&self, name: &str, kept: Option<&Held>) -> Result<Held, NotObtained> {
         match self.shelf.lease(name, self.timing.lease).await? {
             Leased::ToUs => {}
-            Leased::Already(until) => return self.from_colleague(name, kept, until).await,
+            Leased::Already(until) => return self.await_colleague(name, kept, until).await,
         }
         let pair = self.orders.order(name).await?;
         let held = Held::new(name, &pair, self.clock.now())?;
@@ -85,7 +85,7 @@ impl Sources {
     }
 
     /// Looks for what the holder of the lease puts on the shelf, as long as people would wait for it.
-    async fn from_colleague(
+    async fn await_colleague(
         &self,
         name: &str,
         kept: Option<&Held>,
