@@ -71,10 +71,13 @@ fn apps(full: &Path) -> String {
 }
 
 fn pages(visitor: &Visitor) -> Vec<String> {
+    // The first that a list leads to; exports and filters have a query.
     let first = |list: &str, prefix: &str| {
         let page = visitor.get(list);
-        let found = page.split(&format!("href=\"{prefix}")).nth(1);
-        found.map(|rest| format!("{prefix}{}", rest.split('"').next().unwrap()))
+        let parts = page.split(&format!("href=\"{prefix}")).skip(1);
+        let mut names = parts.map(|rest| rest.split('"').next().unwrap().to_owned());
+        let is_name = |name: &String| !name.contains('?');
+        names.find(is_name).map(|name| format!("{prefix}{name}"))
     };
     let mut pages: Vec<String> = [
         "/web/apps",
