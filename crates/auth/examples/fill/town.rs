@@ -133,7 +133,7 @@ pub(crate) fn apps(count: u32) -> Result<Vec<App>> {
             _ => format!("http://10.0.{}.{}:8080", number / 250, number % 250),
         };
         let mut app = App::new(AppName::parse(&app_name(number))?, &uri);
-        let env = if number % 3 == 0 { "production" } else { "staging" };
+        let env = if number.is_multiple_of(3) { "production" } else { "staging" };
         app.metadata.labels.insert("env".to_owned(), env.to_owned());
         app.metadata.labels.insert("team".to_owned(), format!("team-{}", number % 50));
         Ok(app)

@@ -155,6 +155,28 @@ where
     }
 }
 
+/// Writes of one transaction.
+type Group = Vec<Box<dyn Job>>;
+
+/// A write with those that wait and may share its transaction; and one that waits and may not.
+fn gather(
+    first: Box<dyn Job>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> (Group, Option<Box<dyn Job>>) {
+    let is_alone = first.company() == Company::Alone;
+    let mut group = vec![first];
+    while !is_alone
+        && group.len() < GROUP
+        && let Ok(next) = jobs.try_recv()
+    {
+        if next.company() == Company::Alone {
+            return (group, Some(next));
+        }
+        group.push(next);
+    }
+    (group, None)
+}
+
 /// What the thread works with.
 struct Desk {
     connection: Connection,
@@ -167,17 +189,8 @@ impl Desk {
     fn work(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut waiting = None;
         while let Some(first) = waiting.take().or_else(|| jobs.blocking_recv()) {
-            let mut group = vec![first];
-            while group.len() < GROUP
-                && group.iter().all(|job| job.company() == Company::Shared)
-                && let Ok(next) = jobs.try_recv()
-            {
-                if next.company() == Company::Alone {
-                    waiting = Some(next);
-                    break;
-                }
-                group.push(next);
-            }
+            let (group, next) = gather(first, &mut jobs);
+            waiting = next;
             self.commit(group);
         }
         let closed =

@@ -52,18 +52,8 @@ fn table() -> Vec<Door> {
         (Method::POST, routes::AUDIT.into(), Value::Null, "- y y - - - - - -"),
         (Method::GET, routes::AUDIT.into(), Value::Null, "- - - - y y - y -"),
         (Method::GET, routes::AUDIT_VERIFY.into(), Value::Null, "- - - - y y - y -"),
-        (Method::GET, routes::AUDIT_PAGE.into(), Value::Null, "- - - - y y - y -"),
-        (Method::GET, fill(routes::AUDIT_ENTRY, "1"), Value::Null, "- - - - y y - y -"),
-        (Method::GET, routes::OVERVIEW.into(), Value::Null, "- - - - y y y y -"),
-        (Method::GET, fill(routes::RESOURCE_PAGE, "user"), Value::Null, "- - - - y - y - -"),
-        (Method::GET, fill(routes::RESOURCE_PAGE, "token"), Value::Null, "- - - - y - y - -"),
-        (Method::GET, fill(routes::RESOURCE_PAGE, "app"), Value::Null, "- - - - y y y y -"),
-        (Method::GET, routes::APP_PAGE.into(), Value::Null, "- y y y y y y y -"),
-        (Method::POST, routes::APP_TOKENS.into(), json!({"session": session}), "- y - - - - - - -"),
-        (Method::GET, routes::JWKS.into(), Value::Null, "- y y y y y y y -"),
         (Method::GET, routes::STATUS.into(), Value::Null, "- y y y y y y y -"),
         (Method::GET, routes::APPS.into(), Value::Null, "- y y y y y y y -"),
-        (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
         (Method::POST, routes::APP_SESSIONS.into(), open, "- - - - - y y y -"),
         (Method::DELETE, fill(routes::APP_SESSION, session), Value::Null, "- - - - - y y y -"),
         (Method::POST, routes::USERS.into(), user, "- - - - y - y - -"),
@@ -87,7 +77,25 @@ fn table() -> Vec<Door> {
         ),
         (Method::GET, "/v1/nothing".into(), Value::Null, "y y y y y y y y y"),
     ];
-    doors.into_iter().chain(certificates()).chain(identity()).collect()
+    doors.into_iter().chain(views()).chain(certificates()).chain(identity()).collect()
+}
+
+/// Pages of the log and of lists, the overview, tokens of apps.
+fn views() -> Vec<Door> {
+    let fill = routes::fill;
+    let session = "00000000000000000000000000000000";
+    vec![
+        (Method::GET, routes::APP_SERVERS.into(), Value::Null, "- y y y y y y y -"),
+        (Method::GET, routes::AUDIT_PAGE.into(), Value::Null, "- - - - y y - y -"),
+        (Method::GET, fill(routes::AUDIT_ENTRY, "1"), Value::Null, "- - - - y y - y -"),
+        (Method::GET, routes::OVERVIEW.into(), Value::Null, "- - - - y y y y -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "user"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "token"), Value::Null, "- - - - y - y - -"),
+        (Method::GET, fill(routes::RESOURCE_PAGE, "app"), Value::Null, "- - - - y y y y -"),
+        (Method::GET, routes::APP_PAGE.into(), Value::Null, "- y y y y y y y -"),
+        (Method::POST, routes::APP_TOKENS.into(), json!({"session": session}), "- y - - - - - - -"),
+        (Method::GET, routes::JWKS.into(), Value::Null, "- y y y y y y y -"),
+    ]
 }
 
 /// The shelf of web certificates.

@@ -193,13 +193,16 @@ async fn a_follower_hears_of_what_comes_and_of_nothing_else() {
     let follow = query(|q| {
         (q.user, q.after, q.wait_seconds) = (Some("alice".into()), Some(end), Some(20));
     });
-    let following = tokio::spawn(async move { client.audit_page(&follow).await });
+    let following = client.audit_page(&follow);
     let agent = town.agent("agent-1").await;
-    for asked in requests().iter().rev() {
-        let line = event(&town, asked).to_json().unwrap();
-        agent.store_audit(Bytes::from(line)).await.unwrap();
-    }
-    let page = following.await.unwrap().unwrap();
+    let reporting = async {
+        for asked in requests().iter().rev() {
+            let line = event(&town, asked).to_json().unwrap();
+            agent.store_audit(Bytes::from(line)).await.unwrap();
+        }
+    };
+    let (page, ()) = tokio::join!(following, reporting);
+    let page = page.unwrap();
     assert!(!page.rows.is_empty() && page.rows.iter().all(|row| row.event["user"] == "alice"));
     assert!(page.rows.iter().all(|row| row.seq > end) && page.newest >= page.rows[0].seq);
     // Nothing comes: the answer is empty when the time is over.
@@ -248,24 +251,20 @@ async fn metacharacters_find_nothing_and_break_nothing() {
         "🙂",
         "); DROP TABLE audit; --",
     ];
+    type Fill = fn(&mut AuditQuery, Option<String>);
+    let fills: [Fill; 8] = [
+        |query, text| query.user = text,
+        |query, text| query.app = text,
+        |query, text| query.session = text,
+        |query, text| query.role = text,
+        |query, text| query.operation = text,
+        |query, text| query.table = text,
+        |query, text| query.event = text,
+        |query, text| query.text = text,
+    ];
     for text in nasty {
-        let text = Some(text.to_owned());
-        for place in 0..8 {
-            let asked = query(|q| {
-                let fields = [
-                    &mut q.user,
-                    &mut q.app,
-                    &mut q.session,
-                    &mut q.role,
-                    &mut q.operation,
-                    &mut q.table,
-                    &mut q.event,
-                ];
-                match fields.into_iter().nth(place) {
-                    Some(field) => *field = text.clone(),
-                    None => q.text.clone_from(&text),
-                }
-            });
+        for fill in fills {
+            let asked = query(|q| fill(q, Some(text.to_owned())));
             let is_text = asked.text.is_some();
             match town.admin().audit_page(&asked).await {
                 Ok(page) => assert!(page.rows.is_empty() || is_text, "{asked:?}"),

@@ -287,7 +287,7 @@ async fn proxies_hear_of_sessions_within_a_second_and_agents_never() {
             _ => {}
         }
     }
-    assert_eq!(seen, [early.id.clone()]);
+    assert_eq!(seen, std::slice::from_ref(&early.id));
     super::resources::lock_user(&town, "alice").await;
     let gone = async {
         loop {

@@ -264,10 +264,9 @@ mod tests {
         let host = format!("127.0.0.1:{port}");
         let calling = async {
             // Some say nothing, and hold on.
-            let mut silent = Vec::new();
-            for _ in 0..MOST_CONNECTIONS - 1 {
-                silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
-            }
+            let connect = |_| TcpStream::connect(("127.0.0.1", port));
+            let silent = futures_util::future::join_all((1..MOST_CONNECTIONS).map(connect)).await;
+            assert!(silent.iter().all(Result::is_ok));
             let forged = call(port, &head("/callback?code=forged&state=x", &host)).await;
             assert!(forged.starts_with("HTTP/1.1 400"), "{forged}");
             let good = format!("/callback?code=good&state={state}");
