@@ -154,7 +154,9 @@ echo "$added"
 invite=$(grep -o 'https://[^ ]*/web/invite/[^ ]*' <<<"$added")
 password=$(head -c 12 /dev/urandom | od -An -tx1 | tr -d ' \n')
 printf '%s' "$password" >"$work/password"
-curl -sk --noproxy '*' --fail -o /dev/null -H "Origin: https://localhost:$web" \
+browser=(curl -sk --noproxy '*' --fail -b "$work/cookies" -c "$work/cookies" -H "Origin: https://localhost:$web")
+csrf=$("${browser[@]}" "$invite" | grep -o 'name="csrf" value="[^"]*' | head -n 1 | cut -d '"' -f 4)
+"${browser[@]}" -o /dev/null --data-urlencode "csrf=$csrf" \
   --data-urlencode "password@$work/password" --data-urlencode "confirm@$work/password" "$invite" \
   || fail "the invite could not be accepted" "$work/server.log"
 echo "(the invite's page was opened and a password set: $password)"
