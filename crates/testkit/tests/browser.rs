@@ -1,4 +1,11 @@
 //! What people do in the browser, in a real one, against real processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on must say so and stop"
+)]
 
 use serde_json::json;
 use testkit::browser::browse;

@@ -1,4 +1,11 @@
 //! Web applications on hosts of their own, in a real browser: one of the tests' own, and JupyterLab.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on must say so and stop"
+)]
 
 use std::path::Path;
 use std::process::Command;

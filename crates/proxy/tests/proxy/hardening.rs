@@ -188,6 +188,13 @@ async fn slow_hello(addr: SocketAddr) -> Duration {
     dribble(tcp).await
 }
 
+async fn slow_request(cluster: &Cluster, number: usize, head: &str) -> Duration {
+    let address = format!("127.0.0.{}", 2 + number % 2);
+    let Ok(mut tls) = from(cluster, &address, "http/1.1").await else { return Duration::ZERO };
+    let _ = tls.write_all(head.as_bytes()).await;
+    dribble(tls).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients_are_given_up_and_others_do_not_notice_them() {
     let cluster = Arc::new(
@@ -216,14 +223,7 @@ async fn slow_clients_are_given_up_and_others_do_not_notice_them() {
     for (kind, head) in heads {
         for number in 0..100 {
             let cluster = Arc::clone(&cluster);
-            slow.spawn(async move {
-                let address = format!("127.0.0.{}", 2 + number % 2);
-                let Ok(mut tls) = from(&cluster, &address, "http/1.1").await else {
-                    return (kind, Duration::ZERO);
-                };
-                let _ = tls.write_all(head.as_bytes()).await;
-                (kind, dribble(tls).await)
-            });
+            slow.spawn(async move { (kind, slow_request(&cluster, number, head).await) });
         }
     }
     let during = usual_requests(&cluster, "127.0.0.9", 60).await;
