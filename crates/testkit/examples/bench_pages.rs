@@ -74,7 +74,8 @@ fn pages(visitor: &Visitor) -> Vec<String> {
     // The first that a list leads to; exports and filters have a query.
     let first = |list: &str, prefix: &str| {
         let page = visitor.get(list);
-        let parts = page.split(&format!("href=\"{prefix}")).skip(1);
+        let start = format!("href=\"{prefix}");
+        let parts = page.split(&start).skip(1);
         let mut names = parts.map(|rest| rest.split('"').next().unwrap().to_owned());
         let is_name = |name: &String| !name.contains('?');
         names.find(is_name).map(|name| format!("{prefix}{name}"))

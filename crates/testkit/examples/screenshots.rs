@@ -1,6 +1,11 @@
 //! Pictures of every page: 1440, 768 and 390 pixels wide, light and dark, into `target/screenshots`
 //! or the folder that is named. `make screenshots` runs it.
-#![allow(clippy::print_stdout, clippy::panic, reason = "a program for developers")]
+#![allow(
+    clippy::print_stdout,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a program for developers"
+)]
 
 use std::path::PathBuf;
 

@@ -172,9 +172,9 @@ async fn dribble(mut io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unp
         if io.write_all(b"x").await.is_err() || io.flush().await.is_err() {
             return start.elapsed();
         }
-        match timeout(Duration::from_millis(300), io.read(&mut heard)).await {
-            Ok(Ok(0) | Err(_)) => return start.elapsed(),
-            Ok(Ok(_)) | Err(_) => {}
+        let read = timeout(Duration::from_millis(300), io.read(&mut heard)).await;
+        if let Ok(Ok(0) | Err(_)) = read {
+            return start.elapsed();
         }
     }
 }
@@ -220,11 +220,9 @@ async fn slow_clients_are_given_up_and_others_do_not_notice_them() {
              Content-Length: 60000\r\n\r\n{",
         ),
     ];
-    for (kind, head) in heads {
-        for number in 0..100 {
-            let cluster = Arc::clone(&cluster);
-            slow.spawn(async move { (kind, slow_request(&cluster, number, head).await) });
-        }
+    for (number, (kind, head)) in heads.into_iter().flat_map(|head| [head; 100]).enumerate() {
+        let cluster = Arc::clone(&cluster);
+        slow.spawn(async move { (kind, slow_request(&cluster, number, head).await) });
     }
     let during = usual_requests(&cluster, "127.0.0.9", 60).await;
     let (usual, disturbed) = (before[before.len() / 2], during[during.len() * 95 / 100]);
