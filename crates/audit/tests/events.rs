@@ -226,6 +226,7 @@ fn request() -> RequestFields {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of samples")]
 fn requests() -> Vec<What> {
     let s3 = RequestFields {
         method: text("GET"),

@@ -91,10 +91,17 @@ impl Process {
         status_field(self.id(), "VmRSS:")
     }
 
-    /// The most resident memory that it ever had, in bytes.
+    /// Begins to count the most resident memory anew, so that what came before (the hashing of passwords, which takes
+    /// memory on purpose) is none of it. See proc(5), `clear_refs`.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").unwrap();
+    }
+
+    /// The most resident memory that it ever had, or has had since [`Self::forget_peak`], in bytes; without the pages of
+    /// the program's own file, which are large in a build for debugging and can be dropped at any time.
     #[must_use]
     pub fn resident_peak(&self) -> u64 {
-        status_field(self.id(), "VmHWM:")
+        status_field(self.id(), "VmHWM:").saturating_sub(status_field(self.id(), "RssFile:"))
     }
 }
 

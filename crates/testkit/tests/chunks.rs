@@ -17,6 +17,7 @@ const MEMORY: u64 = 100 << 20;
 fn upload(megabytes: u32, modes: &[&str]) {
     let cluster = Cluster::start();
     let tsh = cluster.ready_tsh();
+    cluster.server.forget_peak();
     let proxy = tsh.proxy_aws(&[]);
     let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
     for (road, local, bucket) in [

@@ -173,15 +173,13 @@ fn each_operation(ask: impl Fn(&Group, &Value, &mut Note<'_>) + Sync) -> (Faults
     let workers = thread::available_parallelism().map_or(2, usize::from);
     let ask = &ask;
     let parts: Vec<(Faults, Seen)> = thread::scope(|scope| {
-        let share = |worker: usize| {
-            scope.spawn(move || {
-                let (mut faults, mut seen) = (Faults::new(), Seen::default());
-                for service in CASES.iter().skip(worker).step_by(workers) {
-                    go_through(service, ask, (&mut faults, &mut seen));
-                }
-                (faults, seen)
-            })
+        let one = move |worker: usize| {
+            let (mut faults, mut seen) = (Faults::new(), Seen::default());
+            let share = CASES.iter().skip(worker).step_by(workers);
+            share.for_each(|service| go_through(service, ask, (&mut faults, &mut seen)));
+            (faults, seen)
         };
+        let share = |worker: usize| scope.spawn(move || one(worker));
         let workers: Vec<_> = (0..workers).map(share).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });

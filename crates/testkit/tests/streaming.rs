@@ -21,6 +21,7 @@ const LIMIT: u64 = 100 * 1024 * 1024;
 fn two_hundred_megabytes_go_both_ways_with_bounded_memory() {
     let cluster = Cluster::start();
     let tsh = cluster.ready_tsh();
+    cluster.server.forget_peak();
     let file = cluster.folder().join("large");
     let mut out = std::io::BufWriter::new(std::fs::File::create(&file).unwrap());
     for n in 0..SIZE / 8 {

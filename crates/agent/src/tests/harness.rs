@@ -241,6 +241,7 @@ impl Agent {
         Self::start_with(aws, Setup::default()).await
     }
 
+    #[expect(clippy::too_many_lines, reason = "one agent, put together in one place")]
     pub(super) async fn start_with(aws: &FakeAws, setup: Setup) -> Self {
         let dir = TempDir::new().unwrap();
         let settings = SpoolSettings::new(dir.path().join("spool"));

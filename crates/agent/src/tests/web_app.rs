@@ -298,7 +298,7 @@ async fn echo() -> FakeAws {
             return Some(reply(426, "upgrade"));
         }
         let upgrading = hyper::upgrade::on(&mut request);
-        tokio::spawn(async move {
+        tokio_util::task::TaskTracker::new().spawn(async move {
             let mut stream = TokioIo::new(upgrading.await.unwrap());
             let mut word = [0; 4];
             while stream.read_exact(&mut word).await.is_ok() {
