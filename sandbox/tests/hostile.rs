@@ -8,13 +8,15 @@ use sandbox::endpoint::Endpoint;
 use sandbox::keys;
 use sandbox::sigv4::canonical::{Slash, canonical_path, canonical_query, decode, encode};
 use sandbox::sigv4::chunks::{Decoder, Framing};
-use sandbox::sigv4::{Claim, Facts, Form, PathRule, Verified};
+use sandbox::sigv4::crypto::SigningKey;
+use sandbox::sigv4::{Claim, Facts, Form, PathRule, Scheme, Verified};
 
 fn verified() -> Verified {
     Verified {
         principal: Arc::new(keys::generate("111122223333", "x")),
         claim: Claim {
             form: Form::Header,
+            scheme: Scheme::Symmetric,
             access_key_id: String::new(),
             day: "20130524".to_owned(),
             region: "us-east-1".to_owned(),
@@ -25,7 +27,7 @@ fn verified() -> Verified {
             at: jiff::Timestamp::UNIX_EPOCH,
             token: None,
         },
-        signing_key: Vec::new(),
+        signing_key: SigningKey::Symmetric(Vec::new()),
         payload: String::new(),
     }
 }
