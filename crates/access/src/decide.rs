@@ -189,9 +189,9 @@ pub(crate) fn check_role(
     check_denied(&standing, app, Some(aws_role))?;
     let mfa = if claims.mfa { Intent::OpenWithMfa } else { Intent::Open };
     let wanted = AppUse { app, aws_role: Some(aws_role), intent: mfa };
-    check_allowed(&standing, &wanted, policy)?;
+    let allowing = check_allowed(&standing, &wanted, policy)?;
     check_certified(claims, aws_role)?;
-    let aws_session = aws_session(&standing, &wanted)?;
+    let aws_session = aws_session(&standing, allowing)?;
     Ok(Grant {
         user: claims.user.clone(),
         cluster: claims.cluster.clone(),
@@ -209,9 +209,9 @@ pub(crate) fn check_role(
 /// What AWS is told: by the traits as of now, which must be what they were at the login.
 fn aws_session(
     standing: &Standing<'_>,
-    wanted: &AppUse<'_>,
+    allowing: Vec<&FilledRole>,
 ) -> Result<Arc<AwsSession>, DenialReason> {
-    let session = aws_session::merged(allowing_both(standing, wanted))?;
+    let session = aws_session::merged(allowing)?;
     if !session.is_empty() && standing.tells_aws_otherwise() {
         return Err(DenialReason::TraitsChanged);
     }
@@ -319,23 +319,23 @@ pub(crate) struct AppUse<'a> {
     pub(crate) intent: Intent,
 }
 
-/// Allow rules: one role must allow the app and, where one is wanted, the AWS role.
-pub(crate) fn check_allowed(
-    standing: &Standing<'_>,
-    wanted: &AppUse<'_>,
+/// Allow rules: one role must allow the app and, where one is wanted, the AWS role. Those that do are given back.
+pub(crate) fn check_allowed<'s>(
+    standing: &'s Standing<'_>,
+    wanted: &AppUse<'s>,
     policy: &Policy,
-) -> Result<(), DenialReason> {
-    let mut allowing = allowing_both(standing, wanted).peekable();
-    if allowing.peek().is_none() {
+) -> Result<Vec<&'s FilledRole>, DenialReason> {
+    let allowing: Vec<&FilledRole> = allowing_both(standing, wanted).collect();
+    if allowing.is_empty() {
         return Err(why_not_allowed(standing, wanted));
     }
     if wanted.intent == Intent::List {
-        return Ok(());
+        return Ok(allowing);
     }
-    match Standing::asks_for_mfa(allowing, policy) {
-        None => Ok(()),
+    match Standing::asks_for_mfa(allowing.iter().copied(), policy) {
+        None => Ok(allowing),
         // That a key lives in hardware cannot be told from here.
-        Some((RequireMfa::Yes, _)) if wanted.intent == Intent::OpenWithMfa => Ok(()),
+        Some((RequireMfa::Yes, _)) if wanted.intent == Intent::OpenWithMfa => Ok(allowing),
         Some((_, role)) => Err(DenialReason::MfaRequired { role }),
     }
 }

@@ -12,7 +12,6 @@
 mod support;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use access::policy::AuthPreference;
 use access::resource::{Cloud, RequireMfa};
@@ -22,8 +21,8 @@ use access::{
 };
 
 use support::{
-    READER, app, app_name, arn, claims, hour, identity, now, policy, role, role_name, session,
-    traits, user_name,
+    READER, app, app_name, arn, assert_committed, claims, hour, identity, now, policy, role,
+    role_name, session, traits, user_name,
 };
 
 const CHINESE: &str = "arn:aws-cn:iam::123456789012:role/Reader";
@@ -213,15 +212,7 @@ fn the_picture_is_the_committed_one() {
     let mut picture = String::new();
     consoles(&mut picture);
     web_and_tcp(&mut picture);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps.txt");
-    if picture != std::fs::read_to_string(&path).unwrap_or_default() {
-        let new = path.with_extension("txt.new");
-        std::fs::write(&new, &picture).unwrap();
-        panic!(
-            "the picture has changed; compare {} and put it in place if it is meant",
-            new.display()
-        );
-    }
+    assert_committed(&picture, "apps.txt");
 }
 
 #[test]

@@ -10,12 +10,11 @@
 mod support;
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use access::resource::{validate, warnings};
 use access::{AccessRequest, AwsSession, Claims, Denial, UserNow, decide, permit_console};
 
-use support::{READER, app, call, claims, identity, now, policy, role, traits};
+use support::{READER, app, assert_committed, call, claims, identity, now, policy, role, traits};
 
 const EVERYWHERE: &str =
     "app_labels: {'*': '*'}\n  aws_role_arns: ['arn:aws:iam::123456789012:role/Reader']";
@@ -154,15 +153,7 @@ fn the_picture_is_the_committed_one() {
     let console = permit_console(&identity(claims), (&app("prod", &[]), now()), &policy);
     let denial = console.unwrap_err();
     writeln!(picture, "split, for the console\n  ✘ {} : {denial}", denial.code()).unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws_session.txt");
-    if picture != std::fs::read_to_string(&path).unwrap_or_default() {
-        let new = path.with_extension("txt.new");
-        std::fs::write(&new, &picture).unwrap();
-        panic!(
-            "the picture has changed; compare {} and put it in place if it is meant",
-            new.display()
-        );
-    }
+    assert_committed(&picture, "aws_session.txt");
 }
 
 #[test]

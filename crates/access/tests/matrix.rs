@@ -23,8 +23,8 @@ use access::{
 };
 
 use support::{
-    ELSEWHERE, READER, WRITER, app, app_name, call, claims, host_identity, hour, identity, now,
-    policy, role, role_name, session, traits, user_name,
+    ELSEWHERE, READER, WRITER, app, app_name, assert_committed, call, claims, host_identity, hour,
+    identity, now, policy, role, role_name, session, traits, user_name,
 };
 
 /// Every role of the picture, with the words that stand for it.
@@ -528,16 +528,7 @@ fn the_picture_is_the_committed_one() {
     one_thing_wrong(&mut picture);
     sentences(&mut picture);
     preset_rules(&mut picture);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix.txt");
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    if picture != committed {
-        let new = path.with_extension("txt.new");
-        std::fs::write(&new, &picture).unwrap();
-        panic!(
-            "the picture has changed; compare {} and put it in place if it is meant",
-            new.display()
-        );
-    }
+    assert_committed(&picture, "matrix.txt");
 }
 
 #[test]

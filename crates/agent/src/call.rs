@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use access::{AccessRequest, Grant, Identity, decide};
+use api::headers::remove_ours;
 use api::wire::{HEADER_DERIVED, HEADER_REQUEST_ID};
 use aws::reply::ErrorReply;
 use aws::sigv4::{self, PayloadHash};
@@ -219,7 +220,8 @@ impl Road {
         expected: Option<Expected>,
         mut reply: Response<AwsBody>,
     ) -> Result<Response<RecordedBody>, Refusal> {
-        giving::remove_ours(reply.headers_mut());
+        // Only we speak of ourselves to `tsh`.
+        remove_ours(reply.headers_mut());
         let Some(expected) = expected else { return self.release(entry, reply).await };
         let answer = Answer::of(&reply);
         match expected.keep(&self.derived, reply).await {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use access::{AnswerUse, Grant};
-use api::wire::{HEADER_DERIVED, HEADER_PREFIX, KEYS_OF_OURS};
+use api::wire::{HEADER_DERIVED, KEYS_OF_OURS};
 use aws::sts::{BadAnswer, KeyGiving, LONGEST_ANSWER, is_without_keys};
 use aws::{Call, RoleArn};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderValue, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::time::timeout;
 
@@ -64,14 +64,6 @@ impl Expected {
         };
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         Ok(Response::from_parts(head, AwsBody::Whole(body)))
-    }
-}
-
-/// Only we speak of ourselves to `tsh`.
-pub(crate) fn remove_ours(headers: &mut HeaderMap) {
-    let is_ours = |name: &&HeaderName| name.as_str().starts_with(HEADER_PREFIX);
-    while let Some(name) = headers.keys().find(is_ours).cloned() {
-        headers.remove(name);
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use access::{App, ClusterName, Grant, HostId, Identity};
 use api::error::Chain;
+use api::headers::remove_hop_by_hop;
 use audit::events::{Outcome, RequestFields};
 use audit::{Closing, Entry, Event, Request, What};
 use aws::dynamodb::Table;
@@ -17,7 +18,7 @@ use aws::session_name::session_name;
 use aws::{Call, RoleArn};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Response, header};
+use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use tracing::{error, info};
 use uuid::Uuid;
@@ -33,19 +34,6 @@ const REQUEST_ID_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-amzn-requestid"),
     HeaderName::from_static("x-amz-request-id"),
     HeaderName::from_static("x-amzn-request-id"),
-];
-
-/// Headers between two hops, which an answer does not carry on (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
 ];
 
 /// One request from its first byte on, as far as it is known.
@@ -372,20 +360,6 @@ impl<B: Body> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         let is_whole = self.inner.is_end_stream();
         self.close((!is_whole).then(|| "the client did not take the whole answer".to_owned()));
-    }
-}
-
-/// Removes the headers that are for one hop alone.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
-        headers.remove(name);
     }
 }
 

@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
-use api::wire::{
-    BODY_DECODED, HEADER_BODY, HEADER_HTTP, HEADER_PAYLOAD_SHA256, HEADER_PREFIX, HTTP_2,
-};
+use api::headers::remove_ours;
+use api::wire::{BODY_DECODED, HEADER_BODY, HEADER_HTTP, HEADER_PAYLOAD_SHA256, HTTP_2};
 use aws::sigv4::chunked::{Announced, Encoder};
 use aws::sigv4::events::Signer;
 use aws::sigv4::{Keys, PayloadHash, Signed, declared_payload};
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use pki::Clock;
 
 use crate::body::RequestBody;
@@ -56,10 +55,7 @@ impl Told {
         let body = if is(HEADER_BODY, BODY_DECODED) { BodyForm::Decoded } else { BodyForm::AsSent };
         let http = if is(HEADER_HTTP, HTTP_2) { Http::Two } else { Http::One };
         let payload = headers.remove(HEADER_PAYLOAD_SHA256);
-        let is_ours = |name: &&HeaderName| name.as_str().starts_with(HEADER_PREFIX);
-        while let Some(name) = headers.keys().find(is_ours).cloned() {
-            headers.remove(name);
-        }
+        remove_ours(headers);
         Self { payload, body, http }
     }
 

@@ -15,8 +15,9 @@ use crate::names::RoleName;
 /// # Errors
 /// When a role's settings cannot be filled for the user, or two roles say different things.
 pub(crate) fn merged<'a>(
-    mut roles: impl Iterator<Item = &'a FilledRole>,
+    roles: impl IntoIterator<Item = &'a FilledRole>,
 ) -> Result<Arc<AwsSession>, DenialReason> {
+    let mut roles = roles.into_iter();
     let Some(first) = roles.next() else { return Ok(Arc::default()) };
     let mut all = Arc::clone(usable(first)?);
     for role in roles {

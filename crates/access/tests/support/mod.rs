@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,19 @@ use access::{
     Identity, Policy, Role, RoleName, SystemRole, User, UserName, UserNow, VerifiedClaims,
 };
 use aws::{Call, Endpoint, RoleArn};
+
+/// Fails where a picture is not the committed one, and leaves the new one beside it.
+pub(crate) fn assert_committed(picture: &str, name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    if picture != std::fs::read_to_string(&path).unwrap_or_default() {
+        let new = path.with_extension("txt.new");
+        std::fs::write(&new, picture).unwrap();
+        panic!(
+            "the picture has changed; compare {} and put it in place if it is meant",
+            new.display()
+        );
+    }
+}
 
 pub(crate) const READER: &str = "arn:aws:iam::123456789012:role/Reader";
 pub(crate) const WRITER: &str = "arn:aws:iam::123456789012:role/Writer";

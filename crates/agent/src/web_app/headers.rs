@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 
 use access::Identity;
 use access::resource::is_reserved_header;
+use api::headers::{remove_hop_by_hop, remove_our_cookies};
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cookies;
 use super::site::Site;
-use crate::record::remove_hop_by_hop;
 
 /// The token that says who the user is.
 pub(crate) const JWT: HeaderName = HeaderName::from_static("teleport-jwt-assertion");
@@ -69,7 +69,7 @@ pub(crate) fn to_app(headers: &mut HeaderMap, site: &Site, upgrade: Upgrade, tol
     for name in forged {
         headers.remove(name);
     }
-    cookies::take_ours_out(headers);
+    remove_our_cookies(headers);
     if let Ok(host) = HeaderValue::from_str(site.authority().as_str()) {
         headers.insert(header::HOST, host);
     }

@@ -6,31 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::mfa::MfaProof;
+use super::secret::SecretText;
 
-/// A password: never printed, at most 128 bytes long where it is checked.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Password(String);
-
-impl Password {
-    /// Wraps what was typed.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself: each use is a place to review.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[secret]")
-    }
-}
+/// A password, at most 128 bytes long where it is checked.
+pub type Password = SecretText;
 
 /// What `tsh login` sends. The key pair was made on the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! A text that must never be printed: keys, tokens, credentials.
+//! A text that must never be printed: keys, tokens, passwords, credentials.
 
 use serde::{Deserialize, Serialize};
 

@@ -138,10 +138,18 @@ fn web_client(
     } else {
         WebTrust::System { extra: Vec::new() }
     };
+    web_client_with(&trust, context, (&address.host, port))
+}
+
+fn web_client_with(
+    trust: &WebTrust,
+    context: &Context,
+    (host, port): (&str, u16),
+) -> Result<WebClient, Failure> {
     let alpn = vec![b"http/1.1".to_vec()];
-    let tls = pki::web::web_client(&trust, alpn, Clock::from(context.now))
+    let tls = pki::web::web_client(trust, alpn, Clock::from(context.now))
         .or_fail("could not set up TLS")?;
-    Ok(WebClient::new(&address.host, port, tls))
+    Ok(WebClient::new(host, port, tls))
 }
 
 /// Refuses where the cluster no longer serves a client of our version.
@@ -262,10 +270,7 @@ pub(super) fn web_client_of(context: &Context, profile: &Profile) -> Result<WebC
     } else {
         WebTrust::System { extra: Vec::new() }
     };
-    let alpn = vec![b"http/1.1".to_vec()];
-    let tls = pki::web::web_client(&trust, alpn, Clock::from(context.now))
-        .or_fail("could not set up TLS")?;
-    Ok(WebClient::new(&address.host, address.port.unwrap_or(443), tls))
+    web_client_with(&trust, context, (&address.host, address.port.unwrap_or(443)))
 }
 
 fn default_user(context: &Context) -> Result<String, Failure> {

@@ -1,6 +1,7 @@
 //! One request of a browser, over the line to the agent, and the answer back: streams both ways.
 
 use api::error::Chain;
+use api::headers::{remove_hop_by_hop, remove_our_cookies};
 use axum::body::Body;
 use axum::response::Response;
 use http::uri::{PathAndQuery, Scheme};
@@ -12,21 +13,8 @@ use super::browser::{Visit, say};
 use super::line::{Line, LineError};
 use super::opened::OpenedApp;
 use super::pulse::{Pulse, Pulsed};
-use super::{Apps, cookie, host};
+use super::{Apps, host};
 use crate::agents::NoAgent;
-
-/// Headers between two hops (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 impl Apps {
     /// Passes a request on, for a session that is let in.
@@ -103,7 +91,7 @@ fn address<B>(request: &Request<B>, path: PathAndQuery) -> Option<Uri> {
 /// Takes out what is between the browser and this proxy alone.
 pub(super) fn clean(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    cookie::take_ours_out(headers);
+    remove_our_cookies(headers);
 }
 
 /// Whether the connection is to become a WebSocket. Only HTTP/1.1 can do that here, and only that is passed on.
@@ -118,19 +106,6 @@ fn is_websocket<B>(request: &Request<B>) -> bool {
         && *request.method() == Method::GET
         && names(header::CONNECTION, "upgrade")
         && names(header::UPGRADE, "websocket")
-}
-
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
-        headers.remove(name);
-    }
 }
 
 /// Why there is no way to the agent, for whoever sits before the browser.

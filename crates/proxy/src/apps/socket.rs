@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use api::error::Chain;
+use api::headers::remove_hop_by_hop;
 use api::wire;
 use axum::body::Body;
 use axum::response::Response;
@@ -17,7 +18,7 @@ use tracing::debug;
 
 use super::browser::say;
 use super::line::Line;
-use super::pass::{clean, explain, remove_hop_by_hop};
+use super::pass::{clean, explain};
 use super::{Apps, host};
 
 impl Apps {
