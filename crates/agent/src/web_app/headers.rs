@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use access::Identity;
 use access::resource::is_reserved_header;
-use api::headers::{remove_hop_by_hop, remove_our_cookies};
+use api::headers::{remove_hop_by_hop, remove_our_cookies, remove_ours};
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -145,6 +145,8 @@ fn replace(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>)
 pub(crate) fn to_client(headers: &mut HeaderMap, site: &Site) {
     // It would lead browsers past the proxy.
     headers.remove(header::ALT_SVC);
+    // By these the proxy knows words of ours from those of an app.
+    remove_ours(headers);
     cookies::keep_to_own_host(headers);
     if let Entry::Occupied(mut location) = headers.entry(header::LOCATION) {
         let moved = location.get().to_str().ok().and_then(|text| site.redirect(text));

@@ -6,7 +6,8 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::audit::{hash, head, seq};
-use super::{Reader, audit_index, terms};
+use super::terms::Asked;
+use super::{Reader, audit_index, audit_words, terms};
 use crate::refusal::Refusal;
 
 /// How much one search may look at and give.
@@ -88,10 +89,35 @@ impl Reader<'_> {
     }
 
     fn find_audit(&self, query: &AuditQuery, bounds: Bounds) -> Result<Found, Refusal> {
-        match self.search_of(query, terms::question(query)?)? {
+        let Some(question) = self.in_words_of_the_index(&terms::question(query)?)? else {
+            return Ok(Found { rows: Vec::new(), cut_at: None });
+        };
+        let question = (!question.is_empty()).then_some(question);
+        match self.search_of(query, question)? {
             Some(search) => self.run(&search, bounds),
             None => Ok(Found { rows: Vec::new(), cut_at: None }),
         }
+    }
+
+    /// The question as the full-text search takes it, empty where every entry will do; `None` when nothing can match.
+    fn in_words_of_the_index(&self, asked: &[Asked]) -> Result<Option<String>, Refusal> {
+        let mut question = String::new();
+        for asked in asked {
+            let (joint, phrase) = (if question.is_empty() { "" } else { " AND " }, asked.phrase());
+            let phrase = match asked {
+                Asked::Term(_) => phrase,
+                Asked::Beginning(beginning) => {
+                    match audit_words::beginning_with(self.connection, beginning)? {
+                        Some(words) if words.is_empty() => return Ok(None),
+                        Some(words) => terms::any_of(words),
+                        None => phrase,
+                    }
+                }
+            };
+            question.push_str(joint);
+            question.push_str(&phrase);
+        }
+        Ok(Some(question))
     }
 
     fn run(&self, search: &Search, bounds: Bounds) -> Result<Found, Refusal> {

@@ -9,6 +9,7 @@
 mod audit;
 mod audit_index;
 mod audit_search;
+mod audit_words;
 mod authorities;
 mod credentials;
 mod devices;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from the version of its place (0, 1, …) to the next.
-const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS];
+const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS, WORDS];
 
 /// Times are milliseconds since 1970. `body` is JSON. Audit rows cannot be changed or
 /// removed by this program: triggers refuse, whatever the statement says.
@@ -120,6 +120,9 @@ CREATE INDEX web_sessions_last_seen ON web_sessions (last_seen);
 CREATE INDEX web_sessions_parent ON web_sessions (parent) WHERE parent IS NOT NULL;
 CREATE INDEX web_sessions_app ON web_sessions (app_session) WHERE app_session IS NOT NULL;
 ";
+
+/// Which words the index over the log knows, in their order.
+const WORDS: &str = "CREATE VIRTUAL TABLE audit_words USING fts5vocab ('audit_terms', 'instance');";
 
 /// Brings the file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

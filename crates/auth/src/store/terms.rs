@@ -73,11 +73,36 @@ pub(super) fn of(event: &Event) -> Result<String, Refusal> {
     Ok(terms.join(" "))
 }
 
-/// The question of a query in the words of SQLite's full-text search; `None` when every entry will do.
-pub(super) fn question(query: &AuditQuery) -> Result<Option<String>, Refusal> {
+/// What an entry must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// This term.
+    Term(String),
+    /// A word that begins so.
+    Beginning(String),
+}
+
+impl Asked {
+    /// In the words of SQLite's full-text search.
+    pub(super) fn phrase(&self) -> String {
+        match self {
+            Self::Term(term) => format!("\"{term}\""),
+            Self::Beginning(word) => format!("\"{word}\"*"),
+        }
+    }
+}
+
+/// One of these words, in the words of SQLite's full-text search.
+pub(super) fn any_of(words: Vec<String>) -> String {
+    let phrases: Vec<String> = words.into_iter().map(|word| Asked::Term(word).phrase()).collect();
+    format!("({})", phrases.join(" OR "))
+}
+
+/// All that an entry must hold to answer a query; nothing when every entry will do.
+pub(super) fn question(query: &AuditQuery) -> Result<Vec<Asked>, Refusal> {
     let mut terms = Vec::new();
     let mut ask = |kind, value: Option<&str>| {
-        terms.extend(value.map(|value| format!("\"{}\"", exact(kind, value))));
+        terms.extend(value.map(|value| Asked::Term(exact(kind, value))));
     };
     ask(Kind::Event, query.event.as_deref());
     ask(Kind::User, query.user.as_deref());
@@ -90,7 +115,7 @@ pub(super) fn question(query: &AuditQuery) -> Result<Option<String>, Refusal> {
     if let Some(text) = &query.text {
         terms.extend(asked_words(text)?);
     }
-    Ok((!terms.is_empty()).then(|| terms.join(" AND ")))
+    Ok(terms)
 }
 
 /// The question for all that did not come about.
@@ -167,7 +192,7 @@ fn words_of(text: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-fn asked_words(text: &str) -> Result<Vec<String>, Refusal> {
+fn asked_words(text: &str) -> Result<Vec<Asked>, Refusal> {
     let mut asked = Vec::new();
     for piece in text.split_whitespace() {
         let words: Vec<String> = words_of(piece).collect();
@@ -179,7 +204,7 @@ fn asked_words(text: &str) -> Result<Vec<String>, Refusal> {
                 return Err(Refusal::invalid(short)
                     .hint(format!("give at least {SHORTEST_BEGINNING} letters before the *")));
             }
-            asked.push(if is_beginning { format!("\"{word}\"*") } else { format!("\"{word}\"") });
+            asked.push(if is_beginning { Asked::Beginning(word) } else { Asked::Term(word) });
         }
     }
     match asked.len() {
@@ -201,10 +226,13 @@ mod tests {
 
     #[test]
     fn a_text_becomes_words_and_nothing_else() {
-        let ask = |words: &str| question(&text(words)).unwrap().unwrap();
-        assert_eq!(ask("PutItem my-table"), r#""putitem" AND "my" AND "table""#);
-        assert_eq!(ask("Ordr*"), r#""ordr"*"#);
-        assert_eq!(ask("arn:aws:iam*"), r#""arn" AND "aws" AND "iam"*"#);
+        let ask = |words: &str| {
+            let asked = question(&text(words)).unwrap();
+            asked.iter().map(Asked::phrase).collect::<Vec<_>>()
+        };
+        assert_eq!(ask("PutItem my-table"), [r#""putitem""#, r#""my""#, r#""table""#]);
+        assert_eq!(ask("Ordr*"), [r#""ordr"*"#]);
+        assert_eq!(ask("arn:aws:iam*"), [r#""arn""#, r#""aws""#, r#""iam"*"#]);
     }
 
     #[test]
@@ -212,7 +240,7 @@ mod tests {
         for bad in ["", "*", "a*", "' -- ;", &"word ".repeat(17)] {
             assert!(question(&text(bad)).is_err(), "{bad}");
         }
-        assert_eq!(question(&AuditQuery::default()).unwrap(), None);
+        assert_eq!(question(&AuditQuery::default()).unwrap(), []);
     }
 
     proptest! {
@@ -220,8 +248,8 @@ mod tests {
         #[test]
         fn no_text_is_syntax(words in ".{0,80}", user in ".{0,40}") {
             let query = AuditQuery { user: Some(user), ..text(&words) };
-            if let Ok(Some(question)) = question(&query) {
-                for term in question.split(" AND ") {
+            if let Ok(asked) = question(&query) {
+                for term in asked.iter().map(Asked::phrase) {
                     let word = term.strip_prefix('"').unwrap();
                     let word = word.strip_suffix('*').unwrap_or(word).strip_suffix('"').unwrap();
                     let is_plain = |c: char| c.is_alphanumeric() || c == MARK;

@@ -88,7 +88,7 @@ async fn each_filter_finds_what_it_names_and_nothing_else() {
     let town = town_with_requests().await;
     type Change = fn(&mut AuditQuery);
     let all = "bob Query customers, bob PutItem orders-old, bob PutItem orders, alice Scan orders, alice PutItem orders";
-    let cases: [(Change, &str); 17] = [
+    let cases: [(Change, &str); 21] = [
         (|_| {}, all),
         (|q| q.user = Some("alice".into()), "alice Scan orders, alice PutItem orders"),
         (|q| q.user = Some("ALICE".into()), ""),
@@ -115,6 +115,16 @@ async fn each_filter_finds_what_it_names_and_nothing_else() {
         (|q| q.outcome = Some(AuditOutcome::Failed), "bob PutItem orders"),
         (|q| q.text = Some("old REQ47*".into()), "bob PutItem orders-old"),
         (
+            |q| q.text = Some("puti*".into()),
+            "bob PutItem orders-old, bob PutItem orders, alice PutItem orders",
+        ),
+        (|q| q.text = Some("ord* sca*".into()), "alice Scan orders"),
+        (
+            |q| q.text = Some("putitem*".into()),
+            "bob PutItem orders-old, bob PutItem orders, alice PutItem orders",
+        ),
+        (|q| q.text = Some("putitems*".into()), ""),
+        (
             |q| {
                 q.user = Some("bob".into());
                 q.operation = Some("PutItem".into());
@@ -128,6 +138,29 @@ async fn each_filter_finds_what_it_names_and_nothing_else() {
         assert_eq!(told(&page).join(", "), expected, "case {number}");
         assert_eq!(page.older, None, "case {number}");
     }
+}
+
+#[tokio::test]
+async fn a_beginning_finds_every_word_that_has_it_however_many() {
+    let town = Town::start().await;
+    let agent = town.agent("agent-1").await;
+    let tables: Vec<String> = (0..300).map(|number| format!("shop{number}")).collect();
+    for table in &tables {
+        let asked =
+            Asked { user: "alice", operation: "Scan", table: "", outcome: Outcome::Answered };
+        let mut line: serde_json::Value =
+            serde_json::from_str(&event(&town, &asked).to_json().unwrap()).unwrap();
+        line["tables"][0] = table.as_str().into();
+        agent.store_audit(Bytes::from(line.to_string())).await.unwrap();
+    }
+    let found = async |text: &str| {
+        let query = query(|q| (q.text, q.limit) = (Some(text.to_owned()), Some(500)));
+        page(&town, query).await.rows.len()
+    };
+    for (text, fits) in [("shop*", 300), ("shop1*", 111), ("shop29*", 11), ("shop299*", 1)] {
+        assert_eq!(found(text).await, fits, "{text}");
+    }
+    assert_eq!(found("shop300*").await, 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use api::ApiError;
 use api::error::Chain;
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use subtle::ConstantTimeEq as _;
@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::code::Code;
 use super::opened::{NotIn, OpenedApp};
+use super::words::{Reader, harden, say};
 use super::{Apps, cookie};
 use crate::splice::Steps;
 use crate::web::{Token, cookies, is_random_text, random_text};
@@ -43,6 +44,22 @@ pub(crate) struct Visit {
 impl Apps {
     /// Answers a request on an app's host.
     pub(crate) async fn answer(
+        &self,
+        at: (Arc<App>, String),
+        request: Request<Incoming>,
+        visit: Visit,
+    ) -> Response {
+        let reader = Reader::of(&request);
+        reader.show(self.answer_in_text(at, request, visit).await, &self.pages()).await
+    }
+
+    /// Answers on a subdomain at which no app is.
+    pub(crate) async fn nobody(&self, request: &Request<Incoming>) -> Response {
+        let words = format!("There is no application here. Yours are at {}.", self.pages());
+        Reader::of(request).show(say(StatusCode::NOT_FOUND, &words), &self.pages()).await
+    }
+
+    async fn answer_in_text(
         &self,
         (app, host): (Arc<App>, String),
         request: Request<Incoming>,
@@ -73,12 +90,6 @@ impl Apps {
             }
             _ => self.with_cookie((&app, &host), request, visit).await,
         }
-    }
-
-    /// Answers on a subdomain at which no app is.
-    pub(crate) fn nobody(&self) -> Response {
-        let words = format!("There is no application here. Yours are at {}.", self.pages());
-        say(StatusCode::NOT_FOUND, &words)
     }
 
     async fn with_cookie(
@@ -232,22 +243,4 @@ fn go(status: StatusCode, to: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, to);
     }
     response
-}
-
-/// Words of ours on the host of an app.
-pub(super) fn say(status: StatusCode, words: &str) -> Response {
-    let mut response = Response::new(Body::from(format!("{words}\n")));
-    *response.status_mut() = status;
-    harden(response.headers_mut());
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    response
-}
-
-fn harden(headers: &mut HeaderMap) {
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
 }

@@ -17,6 +17,7 @@ mod opened;
 mod pass;
 mod pulse;
 mod socket;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,10 +9,11 @@ use http::{HeaderMap, HeaderName, Method, Request, StatusCode, Uri, Version, hea
 use hyper::body::Incoming;
 use tracing::{debug, info};
 
-use super::browser::{Visit, say};
+use super::browser::Visit;
 use super::line::{Line, LineError};
 use super::opened::OpenedApp;
 use super::pulse::{Pulse, Pulsed};
+use super::words::say;
 use super::{Apps, host};
 use crate::agents::NoAgent;
 

@@ -16,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
-use super::browser::say;
 use super::line::Line;
 use super::pass::{clean, explain};
+use super::words::say;
 use super::{Apps, host};
 
 impl Apps {

@@ -142,7 +142,7 @@ async fn answer(
             routes.oneshot(request.map(axum::body::Body::new)).await
         }
         Asked::Pages => Ok(StatusCode::MISDIRECTED_REQUEST.into_response()),
-        Asked::Nobody => Ok(apps.nobody()),
+        Asked::Nobody => Ok(apps.nobody(&request).await),
         Asked::Unclear => Ok(StatusCode::BAD_REQUEST.into_response()),
     }
 }
