@@ -1,10 +1,10 @@
 //! The durable audit spool: every entry is written here before its call leaves, and stays until the Auth Service
 //! has it.
 //!
-//! The road takes no lock here: a record is one `write` to a file opened for appending, whole or not at all for
-//! readers. A thread of its own makes records durable in groups ([`sync`]); an answer waits for the group that covers
-//! its entry ([`Spool::durable`]). A task sends closed entries to the Auth Service ([`ship`]). What an earlier life
-//! left open is closed with "outcome unknown" at the next start ([`recover`]).
+//! The road takes no lock here but to queue: a record is one `write` to a file opened for appending, whole or not at
+//! all for readers. A thread of its own makes records durable in groups ([`sync`]); an answer waits for the group that
+//! covers its entry ([`Spool::durable`]). A task sends closed entries to the Auth Service ([`ship`]). What an earlier
+//! life left open is closed with "outcome unknown" at the next start ([`recover`]).
 //!
 //! The spool does not look into events, and loses none: a full or failing disk refuses calls.
 

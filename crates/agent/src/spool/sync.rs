@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use super::{Shared, locked};
@@ -33,6 +33,15 @@ const ASLEEP: u8 = 2;
 pub(super) struct Progress {
     synced: AtomicU64,
     state: watch::Sender<State>,
+    /// Each is woken by the sync that it waits for, and by no other.
+    waiting: Mutex<Vec<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    /// Whether it is durable.
+    tell: oneshot::Sender<bool>,
 }
 
 /// How far syncing has come.
@@ -45,14 +54,24 @@ pub(super) struct State {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { synced: AtomicU64::new(0), state: watch::Sender::new(State::default()) }
+        Self {
+            synced: AtomicU64::new(0),
+            state: watch::Sender::new(State::default()),
+            waiting: Mutex::default(),
+        }
     }
 
     /// Waits until the ticket's fate is known: whether it is durable.
     pub(super) async fn wait(&self, ticket: u64) -> bool {
-        let mut state = self.state.subscribe();
-        let reached = state.wait_for(|state| state.synced >= ticket).await;
-        reached.is_ok_and(|state| !state.has_failed(ticket))
+        let (tell, told) = oneshot::channel();
+        {
+            let mut waiting = locked(&self.waiting);
+            if self.synced() >= ticket {
+                return !self.state.borrow().has_failed(ticket);
+            }
+            waiting.push(Waiter { ticket, tell });
+        }
+        told.await.unwrap_or(false)
     }
 
     /// Tells of every completed sync.
@@ -65,7 +84,8 @@ impl Progress {
     }
 
     fn reach(&self, ticket: u64, worked: bool) {
-        let first = self.synced.swap(ticket, Ordering::SeqCst) + 1;
+        // A failure is known before the ticket is reached, for those who ask afterwards.
+        let first = self.synced() + 1;
         self.state.send_modify(|state| {
             state.synced = ticket;
             if !worked {
@@ -73,6 +93,15 @@ impl Progress {
                 state.failed = Some((first, ticket));
             }
         });
+        let reached: Vec<Waiter> = {
+            let mut waiting = locked(&self.waiting);
+            self.synced.store(ticket, Ordering::SeqCst);
+            waiting.extract_if(.., |waiter| waiter.ticket <= ticket).collect()
+        };
+        for waiter in reached {
+            // Whoever has gone needs no word.
+            let _ = waiter.tell.send(worked);
+        }
     }
 }
 
