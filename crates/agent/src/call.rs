@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use access::{AccessRequest, Grant, Identity, decide};
 use api::wire::{HEADER_DERIVED, HEADER_REQUEST_ID};
-use aws::reply::ErrorReply;
+use aws::reply::Words;
 use aws::sigv4::{self, PayloadHash};
 use aws::{Call, RoleArn};
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::config::SyncWhen;
 use crate::derived::{Derived, DerivedKeys, NotKnown};
 use crate::forward::Upstream;
 use crate::giving::{self, Expected};
+use crate::outgoing::Coder;
 use crate::policy::LivePolicy;
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
 use crate::refusal::Refusal;
@@ -76,14 +77,13 @@ impl Road {
         let allowed = match self.admit(visit, identity, &parts, body).await {
             Ok(allowed) => allowed,
             Err(refusal) => {
-                let shape = |refusal: &Refusal, id: &str| refusal.reply_to(&parts, id);
-                return self.refuse(visit, refusal, shape);
+                return self.refuse(visit, refusal, Words::of_request(&parts));
             }
         };
-        let service = allowed.call.service();
+        let words = Words::of_service(&parts, Some(allowed.call.service()));
         match self.perform(visit, allowed, parts).await {
             Ok(answer) => answer.map(Either::Right),
-            Err(refusal) => self.refuse(visit, refusal, |refusal, id| refusal.reply(service, id)),
+            Err(refusal) => self.refuse(visit, refusal, words),
         }
     }
 
@@ -98,7 +98,9 @@ impl Road {
         let body = RequestBody::take(parts, body).await?;
         let call = Call::parse(parts, body.bytes())?;
         visit.parsed(&call);
-        if !call.is_signed() {
+        // Nobody signs those that are meant so, and no keys can be behind them.
+        let is_fit = call.is_meant_unsigned() && !parts.headers.contains_key(HEADER_DERIVED);
+        if !call.is_signed() && !is_fit {
             return Err(Refusal::Unsigned);
         }
         let by = self.derived(identity, parts);
@@ -167,6 +169,11 @@ impl Road {
             payload = body.bytes().map(PayloadHash::of).ok_or(Refusal::NoPayloadHash)?;
         }
         let destination = self.upstream.destination(call.endpoint())?;
+        if call.is_meant_unsigned() {
+            let unsigned = sigv4::without_signature(parts, &destination)?;
+            let body = body.into_upstream(Coder::Plain, None);
+            return Ok(self.upstream.send(entry, unsigned.into(), (told.http, body)).await?);
+        }
         let keys = match by {
             Some(by) => Arc::clone(&by.keys),
             None => self.assume.keys(&grant).await?,
@@ -174,19 +181,14 @@ impl Road {
         let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
         let coder = form.coder(&signed, &keys, &self.clock);
         let body = body.into_upstream(coder, None);
-        Ok(self.upstream.send(entry, signed, (told.http, body)).await?)
+        Ok(self.upstream.send(entry, signed.into(), (told.http, body)).await?)
     }
 
-    /// Records the refusal, and puts it into the service's words.
-    fn refuse(
-        &self,
-        visit: &mut Visit,
-        refusal: Refusal,
-        shape: impl FnOnce(&Refusal, &str) -> ErrorReply,
-    ) -> Response<AnswerBody> {
+    /// Records the refusal, and puts it into the client's words.
+    fn refuse(&self, visit: &mut Visit, refusal: Refusal, words: Words) -> Response<AnswerBody> {
         let refusal = self.recorder.refused(visit, refusal);
         let id = visit.id();
-        let mut answer = shape(&refusal, &id).into_response();
+        let mut answer = refusal.reply(words, &id).into_response();
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert(HEADER_REQUEST_ID, id);
         }

@@ -7,10 +7,11 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws::sigv4::{BadDestination, Destination, Signed};
+use aws::sigv4::{BadDestination, Destination, Signed, Unsigned};
 use aws::{Endpoint, Service};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
@@ -36,6 +37,21 @@ struct Redirects {
     /// All services but those of `specific`.
     general: Option<String>,
     specific: HashMap<Service, String>,
+}
+
+/// What may be sent: nothing can have altered it since it was made ready.
+pub(crate) struct Ready(Parts);
+
+impl From<Signed> for Ready {
+    fn from(signed: Signed) -> Self {
+        Self(signed.into_parts())
+    }
+}
+
+impl From<Unsigned> for Ready {
+    fn from(unsigned: Unsigned) -> Self {
+        Self(unsigned.into_parts())
+    }
 }
 
 /// Why there is no answer.
@@ -93,11 +109,11 @@ impl Upstream {
     pub(crate) async fn send(
         &self,
         entry: &OpenEntry,
-        signed: Signed,
+        Ready(parts): Ready,
         (http, body): (Http, UpstreamBody),
     ) -> Result<Response<AwsBody>, SendError> {
-        let host = signed.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let request = Request::from_parts(signed.into_parts(), body);
+        let host = parts.uri.authority().map(ToString::to_string).unwrap_or_default();
+        let request = Request::from_parts(parts, body);
         tokio::select! {
             answer = self.exchange(&host, http, request) => answer,
             () = silence(entry) => Err(SendError::Silent { host: host.clone() }),

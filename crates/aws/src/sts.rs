@@ -9,7 +9,7 @@ mod giving;
 use thiserror::Error;
 
 pub use answer::{BadAnswer, KeysAnswer, LONGEST_ANSWER, is_without_keys};
-pub use giving::{KeyGiving, KeyOperation};
+pub use giving::{KeyGiving, KeyOperation, Signing};
 
 use crate::query::{self, Pair};
 use crate::service::Service;

@@ -12,6 +12,7 @@ mod streams;
 mod tcp_app;
 pub(crate) mod tls_aws;
 mod told;
+mod unsigned;
 mod web_app;
 
 pub(crate) use harness::now;

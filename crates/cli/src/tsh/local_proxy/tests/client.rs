@@ -145,7 +145,7 @@ pub(super) async fn connect(proxy: SocketAddr, head: &str) -> (String, TcpStream
 
 pub(super) async fn by_proxy(bench: &Bench, host: &str) -> SendRequest<AnyBody> {
     let head = format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n");
-    let (answer, stream) = connect(bench.proxy.address(), &head).await;
+    let (answer, stream) = connect(bench.address, &head).await;
     assert_eq!(answer, "HTTP/1.1 200 Connection established");
     over_tls(bench, host, stream).await
 }
