@@ -22,6 +22,7 @@ use crate::assume::Assume;
 use crate::body::{AwsBody, RequestBody};
 use crate::config::SyncWhen;
 use crate::derived::{Derived, DerivedKeys, NotKnown};
+use crate::expect::{Asked, Expectations};
 use crate::forward::Upstream;
 use crate::giving::{self, Expected};
 use crate::outgoing::Coder;
@@ -43,6 +44,7 @@ pub(crate) struct Road {
     pub(crate) assume: Assume,
     pub(crate) upstream: Upstream,
     pub(crate) derived: Arc<DerivedKeys>,
+    pub(crate) expectations: Expectations,
 }
 
 /// A call that was allowed, before anything was recorded.
@@ -52,6 +54,8 @@ struct Allowed {
     body: RequestBody,
     /// The keys that it is made with, where the user holds temporary ones.
     by: Option<Arc<Derived>>,
+    /// Where `tsh` holds the body back.
+    asked: Option<Arc<Asked>>,
 }
 
 impl Road {
@@ -95,7 +99,8 @@ impl Road {
         parts: &Parts,
         body: Incoming,
     ) -> Result<Allowed, Refusal> {
-        let body = RequestBody::take(parts, body).await?;
+        let asked = self.expectations.of_request(identity, &parts.headers);
+        let body = RequestBody::take(parts, body, asked.as_deref()).await?;
         let call = Call::parse(parts, body.bytes())?;
         visit.parsed(&call);
         // Nobody signs those that are meant so, and no keys can be behind them.
@@ -112,7 +117,7 @@ impl Road {
         visit.by(chain.last());
         let grant = self.decide(visit, identity, (&call, chain))?;
         let by = by?;
-        Ok(Allowed { call, grant, body, by })
+        Ok(Allowed { call, grant, body, by, asked })
     }
 
     /// The temporary keys that the request is signed with, if it is: `tsh` has checked that.
@@ -159,7 +164,7 @@ impl Road {
         if self.sync == SyncWhen::BeforeCall {
             self.recorder.durable(entry).await?;
         }
-        let Allowed { call, grant, mut body, by } = allowed;
+        let Allowed { call, grant, mut body, by, asked } = allowed;
         let told = Told::take(&mut parts.headers);
         let mut payload = told.payload(&parts, &body)?;
         let form = Form::of(&mut parts, payload, told.body)?;
@@ -172,7 +177,7 @@ impl Road {
         if call.is_meant_unsigned() {
             let unsigned = sigv4::without_signature(parts, &destination)?;
             let body = body.into_upstream(Coder::Plain, None);
-            return Ok(self.upstream.send(entry, unsigned.into(), (told.http, body)).await?);
+            return Ok(self.upstream.send(entry, unsigned.into(), (told.http, body, None)).await?);
         }
         let keys = match by {
             Some(by) => Arc::clone(&by.keys),
@@ -180,8 +185,9 @@ impl Road {
         };
         let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
         let coder = form.coder(&signed, &keys, &self.clock);
-        let body = body.into_upstream(coder, None);
-        Ok(self.upstream.send(entry, signed.into(), (told.http, body)).await?)
+        let (gate, keeper) = asked.filter(|asked| !asked.is_asked()).map(Asked::gate).unzip();
+        let body = body.into_upstream(coder, gate);
+        Ok(self.upstream.send(entry, signed.into(), (told.http, body, keeper)).await?)
     }
 
     /// Records the refusal, and puts it into the client's words.

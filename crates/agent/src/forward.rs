@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::body::{AwsBody, UpstreamBody};
+use crate::expect::Keeper;
 use crate::record::OpenEntry;
 use crate::upstream::{Connections, DialError, Dialer, Failed, Http};
 
@@ -105,17 +106,24 @@ impl Upstream {
         }
     }
 
-    /// Sends the request, and gives the head of the answer; with its body, where that is small.
+    /// Sends the request, and gives the head of the answer; with its body, where that is small. A body that is held back
+    /// goes when AWS asks for it.
     pub(crate) async fn send(
         &self,
         entry: &OpenEntry,
         Ready(parts): Ready,
-        (http, body): (Http, UpstreamBody),
+        (http, body, keeper): (Http, UpstreamBody, Option<Keeper>),
     ) -> Result<Response<AwsBody>, SendError> {
         let host = parts.uri.authority().map(ToString::to_string).unwrap_or_default();
-        let request = Request::from_parts(parts, body);
+        let mut request = Request::from_parts(parts, body);
+        if let Some(keeper) = &keeper {
+            keeper.announce(http, &mut request);
+        }
+        let asked = keeper.as_ref().map(Keeper::asked);
+        let is_held_back = asked.is_some();
         tokio::select! {
-            answer = self.exchange(&host, http, request) => answer,
+            answer = self.exchange(&host, (http, keeper), request) => answer,
+            never = Keeper::ask_late(asked), if is_held_back => match never {},
             () = silence(entry) => Err(SendError::Silent { host: host.clone() }),
         }
     }
@@ -123,7 +131,7 @@ impl Upstream {
     async fn exchange(
         &self,
         host: &str,
-        http: Http,
+        (http, keeper): (Http, Option<Keeper>),
         request: Request<UpstreamBody>,
     ) -> Result<Response<AwsBody>, SendError> {
         let host = || host.to_owned();
@@ -137,7 +145,8 @@ impl Upstream {
             Failed::Sent(error) => interrupted(error),
         })?;
         let (head, body) = reply.into_parts();
-        let body = AwsBody::take(&head.headers, body, lease).await.map_err(interrupted)?;
+        let body =
+            AwsBody::take(&head.headers, body, (lease, keeper)).await.map_err(interrupted)?;
         Ok(Response::from_parts(head, body))
     }
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::dynamodb::{self, BadBody, Table};
 use crate::endpoint::{BadEndpoint, Endpoint};
+use crate::packed;
 use crate::query::{self, Pair};
 use crate::reply::Fault;
 use crate::s3;
@@ -199,9 +200,11 @@ impl Call {
         {
             return Err(rule("must have the content type application/x-www-form-urlencoded"));
         }
-        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
+        let is_packed = parts.headers.contains_key(http::header::CONTENT_ENCODING);
+        if is_packed && Reading::of(self.service()) == Reading::Query {
             return Err(rule("must not have an encoded body"));
         }
+        let body = &*packed::form(parts, body).map_err(rule)?;
         let operation = sts::action(parts.uri.query(), body)?;
         // Other parameters may be secrets, such as a WebIdentityToken.
         let query = kept(parts, |pair| pair.is_named("Action") || pair.is_named("Version"));

@@ -71,6 +71,11 @@ pub fn action(query: Option<&str>, body: &[u8]) -> Result<String, BadAction> {
     Ok(text.to_owned())
 }
 
+/// Whether some reader could find an action in this text, whatever it is.
+pub(crate) fn names_action(text: &str) -> bool {
+    text.split([';', '\n']).flat_map(query::pairs).any(|pair| resembles_action(&pair))
+}
+
 /// In any case, with anything around that a lenient reader might strip.
 fn resembles_action(pair: &Pair<'_>) -> bool {
     resembles(pair, "Action") || resembles(pair, "X-Amz-Action")

@@ -45,6 +45,7 @@ use crate::call::Road;
 use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
 use crate::console::Console;
 use crate::derived::DerivedKeys;
+use crate::expect::Expectations;
 use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
@@ -277,6 +278,7 @@ impl Agent {
                 .unwrap_or_else(|| Upstream::new(Arc::clone(&towards_aws), &sdk)),
             assume: Assume::new(sdk.clone(), clock()),
             derived: Arc::new(DerivedKeys::new(host_id(), clock())),
+            expectations: Expectations::default(),
         });
         let app_use = AppUse { policy: Arc::clone(&policy), clock: clock() };
         let (sync, stop) = (SyncWhen::BeforeAnswer, CancellationToken::new());

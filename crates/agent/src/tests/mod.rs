@@ -5,6 +5,7 @@ mod console;
 mod derived;
 mod fake_aws;
 mod harness;
+mod packed;
 mod refused;
 mod road;
 mod signed_bodies;

@@ -139,8 +139,7 @@ impl Signed<'_> {
             }
             _ => (Form::Plain, Told::Nothing),
         };
-        let upload =
-            Upload::Stream(Box::new(Stream::new(self.parts.version, body, form, self.now)));
+        let upload = Upload::Stream(Box::new(Stream::new(self.parts, body, form, self.now)));
         let service = service(self.parts, &verified.authorization);
         Ok(Checked { upload, told, service, key: self.key, host: None })
     }

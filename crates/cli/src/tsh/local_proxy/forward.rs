@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use api::error::Chain;
 use api::wire::{
-    BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
+    BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_EXPECTS, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
     HEADER_REQUEST_ID, HTTP_2,
 };
 use aws::Secret;
@@ -24,6 +24,7 @@ use super::dial::{DialError, RoadError};
 use super::given;
 use super::key_ring::{KeyRing, LocalKey};
 use super::peer::Ends;
+use super::upload::Upload;
 
 /// What answering a request takes. Shared by every connection.
 #[derive(Debug)]
@@ -81,6 +82,11 @@ impl Desk {
         let key = checked.key;
         if let Some(token) = &key.derived {
             tell_token(&mut parts.headers, token)?;
+        }
+        if let Upload::Stream(stream) = &checked.upload
+            && let Some(name) = stream.expects()
+        {
+            parts.headers.insert(HEADER_EXPECTS, name.clone());
         }
         let reply = key.road.send(Request::from_parts(parts, ()), checked.upload).await;
         let reply = reply.map_err(|error| match error {
