@@ -21,19 +21,23 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 use crate::upstream::Http;
 
 /// How long AWS may keep silent on an expectation until the body is sent all the same, as clients themselves do it.
-const SILENCE: Duration = Duration::from_secs(1);
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 /// How long the question may stay open.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Longest name of a request.
 const LONGEST_NAME: usize = 64;
 
 /// Requests whose bodies have not been asked for, by app session and the name that `tsh` has given them.
-#[derive(Default)]
-pub(crate) struct Expectations(Mutex<HashMap<(AppSessionId, String), Weak<Asked>>>);
+pub(crate) struct Expectations {
+    known: Mutex<HashMap<(AppSessionId, String), Weak<Asked>>>,
+    silence: Duration,
+}
 
 /// Whether a body has been asked for.
-#[derive(Default)]
-pub(crate) struct Asked(CancellationToken);
+pub(crate) struct Asked {
+    token: CancellationToken,
+    silence: Duration,
+}
 
 /// Holds a body back until it is asked for.
 pub(crate) struct Gate {
@@ -50,6 +54,11 @@ pub(crate) struct Keeper {
 }
 
 impl Expectations {
+    /// None yet. A body is asked for after so long a silence of AWS.
+    pub(crate) fn new(silence: Duration) -> Self {
+        Self { known: Mutex::default(), silence }
+    }
+
     /// The request's own, if `tsh` holds its body back.
     pub(crate) fn of_request(
         &self,
@@ -64,7 +73,7 @@ impl Expectations {
         let Some(asked) = self.named(identity, headers, HEADER_ASKED) else {
             return StatusCode::BAD_REQUEST;
         };
-        match timeout(LONGEST, asked.0.cancelled()).await {
+        match timeout(LONGEST, asked.token.cancelled()).await {
             Ok(()) => StatusCode::NO_CONTENT,
             Err(_) => StatusCode::REQUEST_TIMEOUT,
         }
@@ -85,12 +94,13 @@ impl Expectations {
 
     /// The same for all who hold the name at a time.
     fn get(&self, key: (AppSessionId, String)) -> Arc<Asked> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(asked) = known.get(&key).and_then(Weak::upgrade) {
             return asked;
         }
         known.retain(|_, asked| asked.strong_count() > 0);
-        let asked = Arc::new(Asked::default());
+        let (token, silence) = (CancellationToken::new(), self.silence);
+        let asked = Arc::new(Asked { token, silence });
         known.insert(key, Arc::downgrade(&asked));
         asked
     }
@@ -99,19 +109,19 @@ impl Expectations {
 impl Asked {
     /// Asks for the body.
     pub(crate) fn ask(&self) {
-        self.0.cancel();
+        self.token.cancel();
     }
 
     /// Whether that has been done.
     pub(crate) fn is_asked(&self) -> bool {
-        self.0.is_cancelled()
+        self.token.is_cancelled()
     }
 
     /// Holds the body back until then.
     pub(crate) fn gate(self: Arc<Self>) -> (Gate, Keeper) {
         let shut = CancellationToken::new();
         let gate = Gate {
-            opened: Box::pin(self.0.clone().cancelled_owned()),
+            opened: Box::pin(self.token.clone().cancelled_owned()),
             shut: Box::pin(shut.clone().cancelled_owned()),
         };
         (gate, Keeper { asked: self, _shut: shut.drop_guard() })
@@ -156,7 +166,7 @@ impl Keeper {
     /// Asks for the body when AWS has kept silent for long, and never ends.
     pub(crate) async fn ask_late(asked: Option<Arc<Asked>>) -> Infallible {
         if let Some(asked) = asked {
-            sleep(SILENCE).await;
+            sleep(asked.silence).await;
             asked.ask();
         }
         std::future::pending().await

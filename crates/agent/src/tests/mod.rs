@@ -3,6 +3,7 @@
 mod canary;
 mod console;
 mod derived;
+mod expect;
 mod fake_aws;
 mod harness;
 mod packed;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod client;
+mod expect;
 mod refusals;
 mod road;
 mod stand_in;
