@@ -200,7 +200,7 @@ fn denied(principal: &Principal, action: &str, protocol: Protocol) -> Refusal {
 
 /// The answer's body is to break off after so many bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Cut(u64);
+pub struct Cut(pub u64);
 
 /// Marks an answer to be cut.
 pub fn mark(mut answer: Response<Body>, cut: Option<Cut>) -> Response<Body> {

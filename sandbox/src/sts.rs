@@ -22,6 +22,7 @@ use crate::sigv4::{Facts, PathRule, Payload};
 use crate::world::World;
 
 mod checks;
+mod tokens;
 
 const BODY_LIMIT: usize = 1024 * 1024;
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -52,6 +53,11 @@ async fn run(
     let form =
         Form::read(call.head.uri.query().unwrap_or_default(), &String::from_utf8_lossy(&body));
     entry.operation = form.one("Action").unwrap_or_default();
+    if let Some(provider) = tokens::Provider::by_action(&entry.operation) {
+        let action = entry.operation.clone();
+        let (result, cut) = provider.answer(world, (&call.head, &form), entry).await?;
+        return Ok((whole(&action, &result, &entry.request_id), cut));
+    }
     let facts = Facts::of(&call.head, PathRule::Twice);
     let hash = sha256_hex(&body);
     let verified =
@@ -71,12 +77,14 @@ async fn run(
         "GetFederationToken" => request.federation_token(),
         _ => Err(unknown(&form, &action)),
     }?;
-    let text = format!(
+    Ok((whole(&action, &result, &entry.request_id), cut))
+}
+
+fn whole(action: &str, result: &str, request_id: &str) -> String {
+    format!(
         "<{action}Response xmlns=\"{NAMESPACE}\">\n  <{action}Result>\n{result}  </{action}Result>\n  \
-         <ResponseMetadata>\n    <RequestId>{}</RequestId>\n  </ResponseMetadata>\n</{action}Response>\n",
-        entry.request_id
-    );
-    Ok((text, cut))
+         <ResponseMetadata>\n    <RequestId>{request_id}</RequestId>\n  </ResponseMetadata>\n</{action}Response>\n"
+    )
 }
 
 fn unknown(form: &Form, action: &str) -> Refusal {
@@ -89,7 +97,7 @@ fn unknown(form: &Form, action: &str) -> Refusal {
 }
 
 /// The parameters, from the query and from the body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Form(BTreeMap<String, String>);
 
 impl Form {
@@ -97,6 +105,13 @@ impl Form {
         let body = in_body.replace('+', "%20");
         let both = pairs(in_query).into_iter().chain(pairs(&body));
         Self(both.filter(|(name, _)| !name.starts_with("X-Amz-")).collect())
+    }
+
+    /// The same with one parameter more.
+    fn with(&self, name: &str, value: &str) -> Self {
+        let mut form = self.clone();
+        form.0.insert(name.to_owned(), value.to_owned());
+        form
     }
 
     fn one(&self, name: &str) -> Option<String> {
@@ -151,13 +166,16 @@ impl Asked<'_> {
     }
 
     fn assume_role(&self) -> Result<String, Refusal> {
-        let wish = checks::Wish::read(self.form)?;
+        self.role_session(checks::Wish::read(self.form)?, "AssumeRole")
+    }
+
+    fn role_session(&self, wish: checks::Wish, action: &str) -> Result<String, Refusal> {
         let Some((partition, account, name)) = roles::parts_of(&wish.role_arn) else {
             return Err(checks::malformed(&format!("{} is invalid", wish.role_arn)));
         };
         let denied = || {
             let text = format!(
-                "User: {} is not authorized to perform: sts:AssumeRole on resource: {}",
+                "User: {} is not authorized to perform: sts:{action} on resource: {}",
                 self.caller.arn, wish.role_arn
             );
             Refusal::new(403, "AccessDenied", text)
@@ -192,7 +210,8 @@ impl Asked<'_> {
             escape(&user_id)
         );
         let packed = wish.packed_policy_size();
-        let assumed = wish.into_assumed(&self.caller.arn);
+        let assumed =
+            Assumed { operation: action.to_owned(), ..wish.into_assumed(&self.caller.arn) };
         let credentials = self.hand_out(Grant { principal, expires, assumed })?;
         Ok(format!("{}{who}{credentials}{packed}", source.unwrap_or_default()))
     }

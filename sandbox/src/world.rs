@@ -23,6 +23,8 @@ pub struct Beginning {
     pub log: Option<PathBuf>,
     /// Host names that are served beside AWS's and this machine's.
     pub hosts: Vec<String>,
+    /// Tokens and assertions of identity providers that are good.
+    pub identity_tokens: Vec<String>,
 }
 
 /// All of it.
@@ -44,6 +46,8 @@ pub struct World {
     pub desk: Desk,
     /// Host names that are served beside AWS's and this machine's.
     pub hosts: Vec<String>,
+    /// Tokens and assertions of identity providers that are good.
+    pub identity_tokens: Vec<String>,
     ledger: Option<Mutex<PathBuf>>,
 }
 
@@ -65,6 +69,7 @@ impl World {
             objects: Shelf::open(under("s3"))?,
             desk: Desk::default(),
             hosts: beginning.hosts,
+            identity_tokens: beginning.identity_tokens,
             ledger: under("principals.jsonl").map(Mutex::new),
         };
         if let Some(ledger) = under("principals.jsonl").filter(|path| path.exists()) {

@@ -260,3 +260,57 @@ async fn state_directory_keeps_keys_tables_and_objects() {
     assert_eq!(sandbox.s3(&caller, "GET", "/photos/a", b"").await.text(), "hello");
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn a_role_is_had_by_a_known_token_without_a_signature() {
+    let beginning = Beginning { identity_tokens: vec!["good".to_owned()], ..Beginning::default() };
+    let sandbox = Sandbox::start_with(beginning).await;
+    let send = async |form: &str, header: Option<(&'static str, &str)>| {
+        let mut request = http::Request::post("/")
+            .header("host", sandbox.address.to_string())
+            .header("content-type", "application/x-www-form-urlencoded");
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        let body = format!("{form}&Version=2011-06-15");
+        sandbox.send(request.body(body.into()).unwrap()).await
+    };
+    let arn = format!("RoleArn=arn%3Aaws%3Aiam%3A%3A{ACCOUNT}%3Arole%2Freader");
+    let web = |token: &str| {
+        format!(
+            "Action=AssumeRoleWithWebIdentity&RoleSessionName=bob&WebIdentityToken={token}&{arn}"
+        )
+    };
+    let saml = |rest: &str| format!("Action=AssumeRoleWithSAML&SAMLAssertion=good&{arn}{rest}");
+    for (form, header, wanted) in [
+        (web("bad"), None, "InvalidIdentityToken"),
+        (web("good"), Some(("authorization", "AWS4-HMAC-SHA256 x")), "ValidationError"),
+        (web("good"), Some(("x-amz-security-token", "x")), "ValidationError"),
+        (web("good").replace("WebIdentityToken", "Token"), None, "ValidationError"),
+        (web("good").replace("RoleSessionName=bob&", ""), None, "ValidationError"),
+        (web("good") + "&DurationSeconds=1", None, "ValidationError"),
+        (saml(""), None, "ValidationError"),
+        ("Action=AssumeRole".to_owned(), None, "MissingAuthenticationToken"),
+    ] {
+        let reply = send(&form, header).await;
+        assert_eq!(reply.code(), wanted, "{form}: {}", reply.text());
+    }
+    let principal = "&PrincipalArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Asaml-provider%2Fidp";
+    for (form, name) in [(web("good"), "bob"), (saml(principal), "saml-user")] {
+        let reply = send(&form, None).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+        let caller = Caller {
+            id: reply.element("AccessKeyId"),
+            secret: reply.element("SecretAccessKey"),
+            token: Some(reply.element("SessionToken")),
+            ..sandbox.caller()
+        };
+        let identity = sandbox.sts(&caller, "Action=GetCallerIdentity").await;
+        let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/reader/{name}");
+        assert_eq!(identity.element("Arn"), arn);
+    }
+    let assumed = sandbox.control(Method::GET, "assumed", "").await;
+    assert_eq!(assumed[0]["Operation"], "AssumeRoleWithWebIdentity");
+    assert_eq!(assumed[1]["Operation"], "AssumeRoleWithSAML");
+    sandbox.stop().await;
+}

@@ -19,8 +19,9 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use crate::expect::{Asked, Gate, Keeper};
 pub(crate) use crate::outgoing::UpstreamBody;
-use crate::outgoing::{Coder, Gate, Outgoing};
+use crate::outgoing::{Coder, Outgoing};
 use crate::refusal::Refusal;
 use crate::upstream::Lease;
 
@@ -43,12 +44,21 @@ enum Content {
 
 impl RequestBody {
     /// Reads the body, if the call's facts or its hash cannot be had without.
-    pub(crate) async fn take(parts: &Parts, body: Incoming) -> Result<Self, Refusal> {
+    ///
+    /// What `tsh` holds back is asked for then.
+    pub(crate) async fn take(
+        parts: &Parts,
+        body: Incoming,
+        asked: Option<&Asked>,
+    ) -> Result<Self, Refusal> {
         if !must_be_read(parts) {
             return Ok(Self { content: Content::Stream(body), bytes_in: Arc::default() });
         }
         if content_length(parts).is_some_and(|length| length > LIMIT as u64) {
             return Err(Refusal::TooLarge);
+        }
+        if let Some(asked) = asked {
+            asked.ask();
         }
         let bytes = read(body).await?;
         let bytes_in = Arc::new(AtomicU64::new(bytes.len() as u64));
@@ -76,7 +86,7 @@ impl RequestBody {
     /// The body on its way out, in the form that AWS takes it in; from when `gate` opens, if there is one.
     pub(crate) fn into_upstream(self, coder: Coder, gate: Option<Gate>) -> UpstreamBody {
         match self.content {
-            Content::Whole(bytes) => UpstreamBody::Whole { bytes, gate },
+            Content::Whole(bytes) => UpstreamBody::Whole(bytes),
             Content::Stream(inner) => {
                 UpstreamBody::Stream(Box::new(Outgoing::new(inner, self.bytes_in, coder, gate)))
             }
@@ -109,28 +119,29 @@ async fn read(body: Incoming) -> Result<Bytes, Refusal> {
 /// AWS's answer: whole where it is small, so that head and body leave in one piece; streamed otherwise.
 pub(crate) enum AwsBody {
     Whole(Bytes),
-    Stream(Incoming, Option<Lease>),
+    Stream(Incoming, Option<Lease>, Option<Keeper>),
 }
 
 impl AwsBody {
-    /// Reads the body, if it is small. At its end the connection is given back.
+    /// Reads the body, if it is small. At its end the connection is given back, unless the request's body has never been
+    /// asked for, so that the connection still waits for it.
     pub(crate) async fn take(
         head: &HeaderMap,
         body: Incoming,
-        lease: Option<Lease>,
+        (lease, keeper): (Option<Lease>, Option<Keeper>),
     ) -> Result<Self, hyper::Error> {
         let length = head.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if body.is_end_stream() || matches!(length, Some(0..=SMALL)) {
             let bytes = body.collect().await?.to_bytes();
-            give_back(lease);
+            give_back(lease, keeper.as_ref());
             return Ok(Self::Whole(bytes));
         }
-        Ok(Self::Stream(body, lease))
+        Ok(Self::Stream(body, lease, keeper))
     }
 }
 
-fn give_back(lease: Option<Lease>) {
-    if let Some(lease) = lease {
+fn give_back(lease: Option<Lease>, keeper: Option<&Keeper>) {
+    if let Some(lease) = lease.filter(|_| keeper.is_none_or(Keeper::is_open)) {
         lease.give_back();
     }
 }
@@ -146,10 +157,10 @@ impl Body for AwsBody {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(inner, lease) => {
+            Self::Stream(inner, lease, keeper) => {
                 let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
                 if frame.is_none() || inner.is_end_stream() {
-                    give_back(lease.take());
+                    give_back(lease.take(), keeper.take().as_ref());
                 }
                 Poll::Ready(frame)
             }
@@ -159,14 +170,14 @@ impl Body for AwsBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Stream(inner, _) => inner.is_end_stream(),
+            Self::Stream(inner, ..) => inner.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(inner, _) => inner.size_hint(),
+            Self::Stream(inner, ..) => inner.size_hint(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use access::{AccessRequest, Grant, Identity, decide};
 use api::headers::remove_ours;
 use api::wire::{HEADER_DERIVED, HEADER_REQUEST_ID};
-use aws::reply::ErrorReply;
+use aws::reply::Words;
 use aws::sigv4::{self, PayloadHash};
 use aws::{Call, RoleArn};
 use bytes::Bytes;
@@ -23,8 +23,10 @@ use crate::assume::Assume;
 use crate::body::{AwsBody, RequestBody};
 use crate::config::SyncWhen;
 use crate::derived::{Derived, DerivedKeys, NotKnown};
+use crate::expect::{Asked, Expectations};
 use crate::forward::Upstream;
 use crate::giving::{self, Expected};
+use crate::outgoing::Coder;
 use crate::policy::LivePolicy;
 use crate::record::{Answer, OpenEntry, RecordedBody, Recorder, Visit};
 use crate::refusal::Refusal;
@@ -43,6 +45,7 @@ pub(crate) struct Road {
     pub(crate) assume: Assume,
     pub(crate) upstream: Upstream,
     pub(crate) derived: Arc<DerivedKeys>,
+    pub(crate) expectations: Expectations,
 }
 
 /// A call that was allowed, before anything was recorded.
@@ -52,6 +55,8 @@ struct Allowed {
     body: RequestBody,
     /// The keys that it is made with, where the user holds temporary ones.
     by: Option<Arc<Derived>>,
+    /// Where `tsh` holds the body back.
+    asked: Option<Arc<Asked>>,
 }
 
 impl Road {
@@ -77,14 +82,13 @@ impl Road {
         let allowed = match self.admit(visit, identity, &parts, body).await {
             Ok(allowed) => allowed,
             Err(refusal) => {
-                let shape = |refusal: &Refusal, id: &str| refusal.reply_to(&parts, id);
-                return self.refuse(visit, refusal, shape);
+                return self.refuse(visit, refusal, Words::of_request(&parts));
             }
         };
-        let service = allowed.call.service();
+        let words = Words::of_service(&parts, Some(allowed.call.service()));
         match self.perform(visit, allowed, parts).await {
             Ok(answer) => answer.map(Either::Right),
-            Err(refusal) => self.refuse(visit, refusal, |refusal, id| refusal.reply(service, id)),
+            Err(refusal) => self.refuse(visit, refusal, words),
         }
     }
 
@@ -96,10 +100,13 @@ impl Road {
         parts: &Parts,
         body: Incoming,
     ) -> Result<Allowed, Refusal> {
-        let body = RequestBody::take(parts, body).await?;
+        let asked = self.expectations.of_request(identity, &parts.headers);
+        let body = RequestBody::take(parts, body, asked.as_deref()).await?;
         let call = Call::parse(parts, body.bytes())?;
         visit.parsed(&call);
-        if !call.is_signed() {
+        // Nobody signs those that are meant so, and no keys can be behind them.
+        let is_fit = call.is_meant_unsigned() && !parts.headers.contains_key(HEADER_DERIVED);
+        if !call.is_signed() && !is_fit {
             return Err(Refusal::Unsigned);
         }
         let by = self.derived(identity, parts);
@@ -111,7 +118,7 @@ impl Road {
         visit.by(chain.last());
         let grant = self.decide(visit, identity, (&call, chain))?;
         let by = by?;
-        Ok(Allowed { call, grant, body, by })
+        Ok(Allowed { call, grant, body, by, asked })
     }
 
     /// The temporary keys that the request is signed with, if it is: `tsh` has checked that.
@@ -158,7 +165,7 @@ impl Road {
         if self.sync == SyncWhen::BeforeCall {
             self.recorder.durable(entry).await?;
         }
-        let Allowed { call, grant, mut body, by } = allowed;
+        let Allowed { call, grant, mut body, by, asked } = allowed;
         let told = Told::take(&mut parts.headers);
         let mut payload = told.payload(&parts, &body)?;
         let form = Form::of(&mut parts, payload, told.body)?;
@@ -168,26 +175,27 @@ impl Road {
             payload = body.bytes().map(PayloadHash::of).ok_or(Refusal::NoPayloadHash)?;
         }
         let destination = self.upstream.destination(call.endpoint())?;
+        if call.is_meant_unsigned() {
+            let unsigned = sigv4::without_signature(parts, &destination)?;
+            let body = body.into_upstream(Coder::Plain, None);
+            return Ok(self.upstream.send(entry, unsigned.into(), (told.http, body, None)).await?);
+        }
         let keys = match by {
             Some(by) => Arc::clone(&by.keys),
             None => self.assume.keys(&grant).await?,
         };
         let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
         let coder = form.coder(&signed, &keys, &self.clock);
-        let body = body.into_upstream(coder, None);
-        Ok(self.upstream.send(entry, signed, (told.http, body)).await?)
+        let (gate, keeper) = asked.filter(|asked| !asked.is_asked()).map(Asked::gate).unzip();
+        let body = body.into_upstream(coder, gate);
+        Ok(self.upstream.send(entry, signed.into(), (told.http, body, keeper)).await?)
     }
 
-    /// Records the refusal, and puts it into the service's words.
-    fn refuse(
-        &self,
-        visit: &mut Visit,
-        refusal: Refusal,
-        shape: impl FnOnce(&Refusal, &str) -> ErrorReply,
-    ) -> Response<AnswerBody> {
+    /// Records the refusal, and puts it into the client's words.
+    fn refuse(&self, visit: &mut Visit, refusal: Refusal, words: Words) -> Response<AnswerBody> {
         let refusal = self.recorder.refused(visit, refusal);
         let id = visit.id();
-        let mut answer = shape(&refusal, &id).into_response();
+        let mut answer = refusal.reply(words, &id).into_response();
         if let Ok(id) = HeaderValue::from_str(&id) {
             answer.headers_mut().insert(HEADER_REQUEST_ID, id);
         }

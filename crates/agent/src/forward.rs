@@ -7,10 +7,11 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws::sigv4::{BadDestination, Destination, Signed};
+use aws::sigv4::{BadDestination, Destination, Signed, Unsigned};
 use aws::{Endpoint, Service};
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
+use http::request::Parts;
 use http::{Request, Response};
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::body::{AwsBody, UpstreamBody};
+use crate::expect::Keeper;
 use crate::record::OpenEntry;
 use crate::upstream::{Connections, DialError, Dialer, Failed, Http};
 
@@ -36,6 +38,21 @@ struct Redirects {
     /// All services but those of `specific`.
     general: Option<String>,
     specific: HashMap<Service, String>,
+}
+
+/// What may be sent: nothing can have altered it since it was made ready.
+pub(crate) struct Ready(Parts);
+
+impl From<Signed> for Ready {
+    fn from(signed: Signed) -> Self {
+        Self(signed.into_parts())
+    }
+}
+
+impl From<Unsigned> for Ready {
+    fn from(unsigned: Unsigned) -> Self {
+        Self(unsigned.into_parts())
+    }
 }
 
 /// Why there is no answer.
@@ -89,17 +106,24 @@ impl Upstream {
         }
     }
 
-    /// Sends the request, and gives the head of the answer; with its body, where that is small.
+    /// Sends the request, and gives the head of the answer; with its body, where that is small. A body that is held back
+    /// goes when AWS asks for it.
     pub(crate) async fn send(
         &self,
         entry: &OpenEntry,
-        signed: Signed,
-        (http, body): (Http, UpstreamBody),
+        Ready(parts): Ready,
+        (http, body, keeper): (Http, UpstreamBody, Option<Keeper>),
     ) -> Result<Response<AwsBody>, SendError> {
-        let host = signed.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let request = Request::from_parts(signed.into_parts(), body);
+        let host = parts.uri.authority().map(ToString::to_string).unwrap_or_default();
+        let mut request = Request::from_parts(parts, body);
+        if let Some(keeper) = &keeper {
+            keeper.announce(http, &mut request);
+        }
+        let asked = keeper.as_ref().map(Keeper::asked);
+        let is_held_back = asked.is_some();
         tokio::select! {
-            answer = self.exchange(&host, http, request) => answer,
+            answer = self.exchange(&host, (http, keeper), request) => answer,
+            never = Keeper::ask_late(asked), if is_held_back => match never {},
             () = silence(entry) => Err(SendError::Silent { host: host.clone() }),
         }
     }
@@ -107,7 +131,7 @@ impl Upstream {
     async fn exchange(
         &self,
         host: &str,
-        http: Http,
+        (http, keeper): (Http, Option<Keeper>),
         request: Request<UpstreamBody>,
     ) -> Result<Response<AwsBody>, SendError> {
         let host = || host.to_owned();
@@ -121,7 +145,8 @@ impl Upstream {
             Failed::Sent(error) => interrupted(error),
         })?;
         let (head, body) = reply.into_parts();
-        let body = AwsBody::take(&head.headers, body, lease).await.map_err(interrupted)?;
+        let body =
+            AwsBody::take(&head.headers, body, (lease, keeper)).await.map_err(interrupted)?;
         Ok(Response::from_parts(head, body))
     }
 }

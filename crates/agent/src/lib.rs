@@ -23,6 +23,7 @@ mod client;
 pub mod config;
 mod console;
 mod derived;
+mod expect;
 mod forward;
 mod giving;
 mod heartbeat;

@@ -18,16 +18,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pki::Clock;
 use thiserror::Error;
-use tokio::sync::oneshot;
+
+use crate::expect::Gate;
 
 /// What goes to AWS.
 pub(crate) enum UpstreamBody {
-    Whole { bytes: Bytes, gate: Option<Gate> },
+    Whole(Bytes),
     Stream(Box<Outgoing>),
 }
-
-/// Opens when AWS asks for the body; a client that sent `Expect: 100-continue` waits for that too.
-pub(crate) type Gate = oneshot::Receiver<()>;
 
 /// Why a body goes no further.
 #[derive(Debug, Error)]
@@ -204,7 +202,7 @@ impl Outgoing {
 
 fn poll_gate(gate: &mut Option<Gate>, cx: &mut Context<'_>) -> Poll<Result<(), BodyFault>> {
     let Some(waiting) = gate else { return Poll::Ready(Ok(())) };
-    let opened = ready!(Pin::new(waiting).poll(cx));
+    let opened = ready!(waiting.poll(cx));
     *gate = None;
     Poll::Ready(opened.map_err(|_| BodyFault::Unwanted))
 }
@@ -218,10 +216,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
-            Self::Whole { bytes, gate } => {
-                if let Err(fault) = ready!(poll_gate(gate, cx)) {
-                    return Poll::Ready(Some(Err(fault.into())));
-                }
+            Self::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
@@ -234,7 +229,7 @@ impl Body for UpstreamBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole { bytes, .. } => bytes.is_empty(),
+            Self::Whole(bytes) => bytes.is_empty(),
             Self::Stream(outgoing) => match &outgoing.coder {
                 Coder::Plain => outgoing.ready.is_empty() && outgoing.inner.is_end_stream(),
                 _ => outgoing.has_ended && outgoing.ready.is_empty(),
@@ -244,7 +239,7 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(outgoing) => match &outgoing.coder {
                 Coder::Plain => outgoing.inner.size_hint(),
                 _ => outgoing.hint,

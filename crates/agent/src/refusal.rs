@@ -6,12 +6,11 @@ use std::sync::Arc;
 use access::{AppName, Denial};
 use api::error::Chain;
 use audit::events::Outcome;
-use aws::reply::{ErrorReply, Fault};
+use aws::BadCall;
+use aws::reply::{ErrorReply, Fault, Words};
 use aws::sigv4::chunked::ChunkError;
 use aws::sigv4::{BadDestination, BadPayload, SignError};
-use aws::{BadCall, Service};
 use http::StatusCode;
-use http::request::Parts;
 use thiserror::Error;
 
 use crate::assume::AssumeError;
@@ -144,14 +143,9 @@ impl Refusal {
         }
     }
 
-    /// What the client is told, in the words of `service`.
-    pub(crate) fn reply(&self, service: Service, request_id: &str) -> ErrorReply {
-        ErrorReply::new(Some(service), self.fault(), &Chain(self).to_string(), request_id)
-    }
-
-    /// What the client is told, in the words of the service that the request seems to be for.
-    pub(crate) fn reply_to(&self, request: &Parts, request_id: &str) -> ErrorReply {
-        ErrorReply::to_request(request, self.fault(), &Chain(self).to_string(), request_id)
+    /// What the client is told, in the words that fit its request.
+    pub(crate) fn reply(&self, words: Words, request_id: &str) -> ErrorReply {
+        ErrorReply::in_words(words, self.fault(), &Chain(self).to_string(), request_id)
     }
 
     /// The status of an answer to somebody who speaks plain HTTP.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use access::{AppTraffic, Identity};
 use api::error::Chain;
 use api::wire;
-use http_body_util::Either;
+use http::HeaderMap;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -214,11 +215,21 @@ impl Server {
     }
 
     async fn answer(&self, visitor: &Visitor, request: Request<Incoming>) -> Response<Answered> {
+        if request.headers().contains_key(wire::HEADER_ASKED) {
+            return self.say_when(visitor, request.headers()).await;
+        }
         match self.web.app_use.traffic(&visitor.identity) {
             Some(AppTraffic::Web) => self.web.answer(visitor, request).await.map(Either::Right),
             // What is no web app is refused on the road to AWS, in AWS's words.
             _ => self.road.call(&visitor.identity, request).await.map(Either::Left),
         }
+    }
+
+    /// Answers when the body of another request is wanted. It is no call, and says nothing else.
+    async fn say_when(&self, visitor: &Visitor, headers: &HeaderMap) -> Response<Answered> {
+        let mut answer = Response::new(Either::Left(Either::Left(Full::default())));
+        *answer.status_mut() = self.road.expectations.answer(&visitor.identity, headers).await;
+        answer
     }
 
     /// Ends when a web app that was allowed may not be used any more. AWS's clients are told so at their next call

@@ -19,6 +19,7 @@ use crate::call::Road;
 use crate::config::{AgentConfig, Deps};
 use crate::console::Console;
 use crate::derived::DerivedKeys;
+use crate::expect::{self, Expectations};
 use crate::forward::Upstream;
 use crate::heartbeat;
 use crate::policy::{self, LivePolicy};
@@ -231,6 +232,7 @@ async fn server(
         upstream: Upstream::new(Arc::clone(&tls), &sdk),
         assume: Assume::new(sdk.clone(), deps.clock.clone()),
         derived: Arc::new(DerivedKeys::new(config.host_id.clone(), deps.clock.clone())),
+        expectations: Expectations::new(expect::SILENCE),
     });
     Ok(Server {
         tls: server_tls(deps)?,

@@ -39,6 +39,12 @@ pub const HEADER_PAYLOAD_SHA256: &str = "x-causeway-payload-sha256";
 pub const HEADER_BODY: &str = "x-causeway-body";
 /// The value of [`HEADER_BODY`].
 pub const BODY_DECODED: &str = "decoded";
+/// Header by which `tsh` gives a request a name whose body it holds back until it is asked for ([`HEADER_ASKED`]).
+pub const HEADER_EXPECTS: &str = "x-causeway-expects";
+/// Header of a request of `tsh`'s own that is answered when the body of the request of that name is wanted.
+pub const HEADER_ASKED: &str = "x-causeway-asked";
+/// Where that request goes, which is to the agent itself.
+pub const ASKED_URL: &str = "https://body.causeway.internal/";
 /// Header by which `tsh` tells the agent that the client speaks HTTP/2, so
 /// that AWS is spoken to likewise where it can: [`HTTP_2`].
 pub const HEADER_HTTP: &str = "x-causeway-http";

@@ -6,13 +6,14 @@ use thiserror::Error;
 
 use crate::dynamodb::{self, BadBody, Table};
 use crate::endpoint::{BadEndpoint, Endpoint};
+use crate::packed;
 use crate::query::{self, Pair};
 use crate::reply::Fault;
 use crate::s3;
 use crate::service::Service;
 use crate::sigv4::{Authorization, VerifyError, presigned};
 use crate::spoken::{self, Spoken, is_name};
-use crate::sts::{self, BadAction, KeyGiving};
+use crate::sts::{self, BadAction, KeyGiving, Signing};
 
 /// A parsed request: where it goes and what it touches. Holds no item values and no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,14 +200,17 @@ impl Call {
         {
             return Err(rule("must have the content type application/x-www-form-urlencoded"));
         }
-        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
+        let is_packed = parts.headers.contains_key(http::header::CONTENT_ENCODING);
+        if is_packed && Reading::of(self.service()) == Reading::Query {
             return Err(rule("must not have an encoded body"));
         }
+        let body = &*packed::form(parts, body).map_err(rule)?;
         let operation = sts::action(parts.uri.query(), body)?;
         // Other parameters may be secrets, such as a WebIdentityToken.
         let query = kept(parts, |pair| pair.is_named("Action") || pair.is_named("Version"));
-        let giving = match self.service() == Service::STS && self.signed {
-            true => KeyGiving::read(&operation, parts.uri.query(), body)?,
+        let signing = if self.signed { Signing::Signed } else { Signing::Unsigned };
+        let giving = match self.service() == Service::STS {
+            true => KeyGiving::read((&operation, signing), parts.uri.query(), body)?,
             false => None,
         };
         Ok(Self { operation, query, giving, ..self })
@@ -289,6 +293,12 @@ impl Call {
     /// Whether the answer may hold credentials (`AssumeRole*`, `GetSessionToken`, `GetFederationToken`, …).
     pub fn hands_out_keys(&self) -> bool {
         self.gives_keys
+    }
+
+    /// Whether it is one of the calls that nobody signs, and that are not signed: who asks is shown to AWS by a token.
+    pub fn is_meant_unsigned(&self) -> bool {
+        let meant = self.key_giving().map(|giving| giving.operation().signing());
+        !self.signed && meant == Some(Signing::Unsigned)
     }
 
     /// What keys are asked for, where the answer holds them in a form in which others can be put in their place.

@@ -26,6 +26,7 @@ pub mod call;
 pub mod dynamodb;
 pub mod endpoint;
 mod host;
+mod packed;
 mod partiql;
 pub mod partition;
 mod query;

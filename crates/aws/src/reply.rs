@@ -166,6 +166,25 @@ pub fn service_of(parts: &Parts) -> Option<Service> {
     by_target.or_else(|| scope.and_then(|scope| Service::from_scope(scope.service(), None)))
 }
 
+/// In which words a request is answered: its service's, in the protocol that it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    service: Option<Service>,
+    protocol: Protocol,
+}
+
+impl Words {
+    /// For any request, even where its service is not served here.
+    pub fn of_request(parts: &Parts) -> Self {
+        Self::of_service(parts, service_of(parts))
+    }
+
+    /// For a request to a service that is known.
+    pub fn of_service(parts: &Parts, service: Option<Service>) -> Self {
+        Self { service, protocol: spoken(parts, service) }
+    }
+}
+
 /// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
@@ -191,10 +210,9 @@ impl ErrorReply {
         }
     }
 
-    /// The reply in the protocol that the request speaks, even where its service is not served here.
-    pub fn to_request(parts: &Parts, fault: Fault, message: &str, request_id: &str) -> Self {
-        let service = service_of(parts);
-        let protocol = spoken(parts, service);
+    /// The reply to a fault, in the words that fit the request.
+    pub fn in_words(words: Words, fault: Fault, message: &str, request_id: &str) -> Self {
+        let Words { service, protocol } = words;
         Self { protocol, ..Self::new(service, fault, message, request_id) }
     }
 
@@ -378,7 +396,7 @@ mod tests {
     use http::Request;
     use proptest::prelude::*;
 
-    use super::{ErrorReply, Fault, crc32, xml};
+    use super::{ErrorReply, Fault, Words, crc32, xml};
     use crate::service::{Protocol, Service};
 
     fn text(response: &http::Response<bytes::Bytes>) -> String {
@@ -480,7 +498,8 @@ mod tests {
             }
             let parts = request.body(()).unwrap().into_parts().0;
             assert_eq!(
-                ErrorReply::to_request(&parts, Fault::AccessDenied, "", "").protocol(),
+                ErrorReply::in_words(Words::of_request(&parts), Fault::AccessDenied, "", "")
+                    .protocol(),
                 protocol,
                 "{host}"
             );
@@ -496,7 +515,8 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let parts = request.body(()).unwrap().into_parts().0;
-            ErrorReply::to_request(&parts, Fault::AccessDenied, "no <way>", "id").into_response()
+            ErrorReply::in_words(Words::of_request(&parts), Fault::AccessDenied, "no <way>", "id")
+                .into_response()
         };
         let lambda = answer("lambda", &[]);
         assert_eq!(lambda.status(), 403);

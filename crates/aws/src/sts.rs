@@ -9,7 +9,7 @@ mod giving;
 use thiserror::Error;
 
 pub use answer::{BadAnswer, KeysAnswer, LONGEST_ANSWER, is_without_keys};
-pub use giving::{KeyGiving, KeyOperation};
+pub use giving::{KeyGiving, KeyOperation, Signing};
 
 use crate::query::{self, Pair};
 use crate::service::Service;
@@ -69,6 +69,11 @@ pub fn action(query: Option<&str>, body: &[u8]) -> Result<String, BadAction> {
         return Err(BadAction::Malformed);
     }
     Ok(text.to_owned())
+}
+
+/// Whether some reader could find an action in this text, whatever it is.
+pub(crate) fn names_action(text: &str) -> bool {
+    text.split([';', '\n']).flat_map(query::pairs).any(|pair| resembles_action(&pair))
 }
 
 /// In any case, with anything around that a lenient reader might strip.

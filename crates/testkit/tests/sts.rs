@@ -11,9 +11,10 @@ use std::process::Command;
 
 use serde_json::Value;
 use testkit::clients::{self, Road};
-use testkit::cluster::{Cluster, Plan, role_arn};
+use testkit::cluster::{Cluster, Plan, ROLE, role_arn};
 use testkit::process::{Said, run, wait_until};
 use testkit::sandbox::ACCOUNT;
+use testkit::tsh::LocalProxy;
 
 const CALLER: [&str; 6] = ["sts", "get-caller-identity", "--query", "Arn", "--output", "text"];
 
@@ -135,4 +136,91 @@ fn a_profile_that_assumes_a_role_works_through_both_kinds_of_proxy() {
             assert_eq!(run(command, "").ok().trim(), assumed(role, "profile"), "{name}");
         }
     }
+}
+
+const TOKEN: &str = "canary-token-of-an-identity-provider";
+
+/// A command without keys of its own.
+fn keyless(mut command: Command) -> Command {
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[test]
+fn roles_by_web_identity_and_saml_work_without_a_signature_and_their_tokens_stay_unknown() {
+    let sandbox = vec!["--identity-token", TOKEN];
+    let cluster = Cluster::start_with(&Plan { sandbox, severity: "TRACE", ..Plan::default() });
+    let tsh = cluster.ready_tsh();
+    let https = tsh.proxy_aws(&[]);
+    let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
+    let arn = role_arn("federated");
+    let mut ours = Vec::new();
+    for road in [Road::HttpsProxy(&https), Road::EndpointUrl(&endpoint)] {
+        let said = run(keyless(clients::python(road, "web_identity.py", &[&arn, TOKEN])), "");
+        let told: Value = serde_json::from_str(said.ok()).unwrap();
+        let callers =
+            serde_json::json!([assumed("federated", "web"), assumed("federated", "saml-user")]);
+        assert_eq!(told["callers"], callers);
+        assert_eq!(told["refused"], "InvalidIdentityToken");
+        ours.extend(told["keys"].as_array().unwrap().clone());
+    }
+    // As in a pod: everything by the environment.
+    let folder = cluster.folder().join("sandbox-pod");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("token"), TOKEN).unwrap();
+    for words in [&CALLER[..], &["dynamodb", "list-tables"]] {
+        let mut command = keyless(clients::aws_cli(Road::HttpsProxy(&https), words));
+        command.env("AWS_WEB_IDENTITY_TOKEN_FILE", folder.join("token"));
+        command.env("AWS_ROLE_ARN", &arn).env("AWS_ROLE_SESSION_NAME", "pod");
+        // The AWS CLI keeps such keys in its home.
+        command.env("HOME", folder.join(words[0]));
+        let said = run(command, "");
+        if words == CALLER {
+            assert_eq!(said.ok().trim(), assumed("federated", "pod"));
+        } else {
+            assert!(said.ok().contains("TableNames"));
+        }
+    }
+    let real = cluster.sandbox.control("secrets").to_string();
+    assert!(ours.iter().all(|secret| !real.contains(secret.as_str().unwrap())));
+    let events = wait_until("the entries", || {
+        let events = cluster.audit(&[]);
+        let is_asked = |event: &&Value| event["aws_requested_role"].as_str() == Some(&arn);
+        // By either road: one of each kind, and one that AWS refused; and the two of the AWS CLI.
+        (events.iter().filter(is_asked).count() == 8).then_some(events)
+    });
+    let by_role = events.iter().filter(|event| event["aws_assumed_role"].as_str() == Some(&arn));
+    assert_eq!(by_role.count(), 10);
+    for log in [cluster.server.output(), cluster.agent.as_ref().unwrap().output()] {
+        assert!(log.contains("TRACE") && !log.contains(TOKEN));
+    }
+    assert!(!serde_json::to_string(&events).unwrap().contains(TOKEN));
+}
+
+#[test]
+fn which_session_is_meant_must_be_beyond_doubt() {
+    let cluster =
+        Cluster::start_with(&Plan { sandbox: vec!["--identity-token", TOKEN], ..Plan::default() });
+    let arns = [role_arn(ROLE), role_arn("writer")];
+    cluster.create_role("two", &[&arns[0], &arns[1]]);
+    let account = cluster.user("bob", "access,two");
+    let tsh = cluster.tsh();
+    let _ = tsh.login(&account).ok();
+    for role in [ROLE, "writer"] {
+        let _ = tsh.run(&["apps", "login", "--aws-role", role, "aws"]).ok();
+    }
+    let arn = role_arn("federated");
+    let ask = |proxy: &LocalProxy| {
+        let road = Road::HttpsProxy(proxy);
+        run(keyless(clients::python(road, "web_identity.py", &[&arn, TOKEN])), "")
+    };
+    let both = tsh.proxy_aws(&[]);
+    let said = ask(&both);
+    for part in ["AccessDenied", &arns[0], &arns[1], "--aws-role"] {
+        assert!(said.failed().contains(part), "{}", said.stderr);
+    }
+    let one = tsh.proxy_aws(&["--app", "aws", "--aws-role", "writer"]);
+    assert!(ask(&one).ok().contains("federated"));
 }

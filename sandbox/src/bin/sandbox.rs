@@ -70,6 +70,9 @@ struct Serve {
     /// Another host name to serve, beside AWS's own, localhost and addresses.
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
+    /// A token of an OpenID provider, or a SAML assertion, by which roles may be assumed.
+    #[arg(long = "identity-token", value_name = "TOKEN")]
+    identity_tokens: Vec<String>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -88,6 +91,7 @@ async fn serve(args: Serve) -> anyhow::Result<()> {
         state: args.state.clone(),
         log: args.log.clone(),
         hosts: args.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        identity_tokens: args.identity_tokens.clone(),
     })?);
     enrol(&world, &args)?;
     for role in &args.roles {

@@ -23,9 +23,7 @@ pub(super) struct Wish {
 
 impl Wish {
     pub(super) fn read(form: &Form) -> Result<Self, Refusal> {
-        let required = |name: &str, member: &str| {
-            form.one(name).ok_or_else(|| constraint("null", member, "Member must not be null"))
-        };
+        let required = |name: &str, member: &str| form.one(name).ok_or_else(|| missing(member));
         let wish = Self {
             role_arn: required("RoleArn", "roleArn")?,
             role_session_name: required("RoleSessionName", "roleSessionName")?,
@@ -147,6 +145,11 @@ fn read_tags(form: &Form) -> Result<BTreeMap<String, String>, Refusal> {
 /// `ValidationError` with a text.
 pub(super) fn malformed(text: &str) -> Refusal {
     Refusal::new(400, "ValidationError", text)
+}
+
+/// A parameter that must be there is not.
+pub(super) fn missing(member: &str) -> Refusal {
+    constraint("null", member, "Member must not be null")
 }
 
 fn constraint(value: &str, member: &str, rule: &str) -> Refusal {

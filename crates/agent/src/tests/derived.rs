@@ -16,15 +16,15 @@ use super::canary::Log;
 use super::fake_aws::{FakeAws, ReplyBody, reply};
 use super::harness::{Agent, SESSION, Sender, Setup, claims, dynamodb, rules, signed, text};
 
-const OTHER: &str = "arn:aws:iam::123456789012:role/other";
-const THIRD: &str = "arn:aws:iam::123456789012:role/third";
-const CANARIES: [&str; 3] =
+pub(super) const OTHER: &str = "arn:aws:iam::123456789012:role/other";
+pub(super) const THIRD: &str = "arn:aws:iam::123456789012:role/third";
+pub(super) const CANARIES: [&str; 3] =
     ["ASIACANARYREALKEY000", "canary-derived-secret", "canary-derived-token"];
 
 /// What came to AWS: who signed it, and its form.
 type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
-fn answer_for(role: &str) -> String {
+pub(super) fn answer_for(role: &str) -> String {
     let name = role.rsplit('/').next().unwrap();
     let [id, secret, token] = CANARIES;
     format!(
@@ -86,19 +86,19 @@ fn assume(role: &str) -> Request<Full<Bytes>> {
     sts(&format!("Action=AssumeRole&Version=2011-06-15&RoleSessionName=s&RoleArn={role}"))
 }
 
-fn by(mut request: Request<Full<Bytes>>, token: &str) -> Request<Full<Bytes>> {
+pub(super) fn by(mut request: Request<Full<Bytes>>, token: &str) -> Request<Full<Bytes>> {
     request.headers_mut().insert("x-causeway-derived", token.parse().unwrap());
     request
 }
 
-struct Given {
-    token: String,
-    expires: SystemTime,
-    body: String,
+pub(super) struct Given {
+    pub(super) token: String,
+    pub(super) expires: SystemTime,
+    pub(super) body: String,
 }
 
 /// Asks for keys and gets ours.
-async fn given(sender: &mut Sender, request: Request<Full<Bytes>>) -> Given {
+pub(super) async fn given(sender: &mut Sender, request: Request<Full<Bytes>>) -> Given {
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["x-causeway-derived"], "keys");
@@ -111,7 +111,7 @@ async fn given(sender: &mut Sender, request: Request<Full<Bytes>>) -> Given {
     Given { token, expires, body }
 }
 
-async fn status(sender: &mut Sender, request: Request<Full<Bytes>>) -> (u16, String) {
+pub(super) async fn status(sender: &mut Sender, request: Request<Full<Bytes>>) -> (u16, String) {
     let answer = sender.send_request(request).await.unwrap();
     (answer.status().as_u16(), text(answer).await)
 }
@@ -275,7 +275,7 @@ async fn keys_are_asked_for_and_last_no_longer_than_the_session() {
 }
 
 /// Lets alice's session end so many seconds from now.
-fn ending_in(agent: &Agent, seconds: u64) -> SystemTime {
+pub(super) fn ending_in(agent: &Agent, seconds: u64) -> SystemTime {
     let session = AppSession::clone(rules().session(SESSION).unwrap());
     let expires = super::harness::now() + Duration::from_secs(seconds);
     agent.policy.publish(rules().with_session(AppSession { expires, ..session }));
@@ -329,7 +329,7 @@ async fn a_lock_cuts_them_and_the_end_of_the_session_forgets_them() {
 }
 
 /// The rules with a role that alice has beside hers.
-fn with_deny(arn: &str) -> Policy {
+pub(super) fn with_deny(arn: &str) -> Policy {
     let role: Role = serde_json::from_value(serde_json::json!({
         "kind": "role", "version": "v5", "metadata": { "name": "no-other" },
         "spec": { "deny": { "aws_role_arns": [arn] } }

@@ -45,6 +45,7 @@ use crate::call::Road;
 use crate::config::{AgentConfig, SpoolSettings, SyncWhen};
 use crate::console::Console;
 use crate::derived::DerivedKeys;
+use crate::expect::Expectations;
 use crate::forward::Upstream;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
@@ -212,6 +213,8 @@ pub(super) struct Setup {
     /// The app `grafana`.
     pub(super) app: App,
     pub(super) upstream: Option<Upstream>,
+    /// How long AWS may be silent until a body is asked for all the same.
+    pub(super) silence: Duration,
     /// The app `aws`, if it is to be another.
     pub(super) aws_app: Option<App>,
 }
@@ -226,6 +229,7 @@ impl Default for Setup {
             own_token: None,
             app,
             upstream: None,
+            silence: Duration::from_secs(3600),
             aws_app: None,
         }
     }
@@ -277,6 +281,7 @@ impl Agent {
                 .unwrap_or_else(|| Upstream::new(Arc::clone(&towards_aws), &sdk)),
             assume: Assume::new(sdk.clone(), clock()),
             derived: Arc::new(DerivedKeys::new(host_id(), clock())),
+            expectations: Expectations::new(setup.silence),
         });
         let app_use = AppUse { policy: Arc::clone(&policy), clock: clock() };
         let (sync, stop) = (SyncWhen::BeforeAnswer, CancellationToken::new());
@@ -326,6 +331,15 @@ impl Agent {
         B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + Unpin + 'static,
     {
         let credential = user_credential(&self.users, &claims());
+        self.connect_with_body(credential).await.unwrap()
+    }
+
+    /// The same, with another certificate.
+    pub(super) async fn connect_streaming_with<B>(&mut self, claims: &Claims) -> SendRequest<B>
+    where
+        B: http_body::Body<Data = Bytes, Error = std::io::Error> + Send + Unpin + 'static,
+    {
+        let credential = user_credential(&self.users, claims);
         self.connect_with_body(credential).await.unwrap()
     }
 

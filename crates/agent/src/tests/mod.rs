@@ -3,8 +3,10 @@
 mod canary;
 mod console;
 mod derived;
+mod expect;
 mod fake_aws;
 mod harness;
+mod packed;
 mod refused;
 mod road;
 mod signed_bodies;
@@ -12,6 +14,7 @@ mod streams;
 mod tcp_app;
 pub(crate) mod tls_aws;
 mod told;
+mod unsigned;
 mod web_app;
 
 pub(crate) use harness::now;

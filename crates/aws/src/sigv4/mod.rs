@@ -27,5 +27,5 @@ pub use chain::Seed;
 pub use keys::{Credentials, Keys};
 pub use payload::{BadPayload, PayloadHash, Trailer, declared_payload};
 pub use scope::{BadScope, Scope};
-pub use sign::{BadDestination, Destination, SignError, Signed, sign};
+pub use sign::{BadDestination, Destination, SignError, Signed, Unsigned, sign, without_signature};
 pub use verify::{Verified, VerifyError, carries_token, verify};

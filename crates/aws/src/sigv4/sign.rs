@@ -177,6 +177,58 @@ impl fmt::Debug for Signed {
     }
 }
 
+/// A request that goes out without a signature, ready to send. Nothing can alter it.
+///
+/// As with [`Signed`] its URI is absolute, its version HTTP/1.1, its extensions are gone.
+pub struct Unsigned {
+    parts: Parts,
+}
+
+impl Unsigned {
+    /// Where it goes: absolute.
+    pub fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Gives it to the sender.
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+}
+
+impl fmt::Debug for Unsigned {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its query may hold a token.
+        let (method, host) = (&self.parts.method, self.parts.uri.authority());
+        out.debug_struct("Unsigned")
+            .field("method", method)
+            .field("host", &host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a request ready that nobody signs, as `AssumeRoleWithWebIdentity` of STS is: what [`sign`] drops is dropped, and
+/// no credentials of anybody are added.
+///
+/// # Errors
+/// [`SignError::Uri`].
+pub fn without_signature(
+    mut parts: Parts,
+    destination: &Destination,
+) -> Result<Unsigned, SignError> {
+    parts.uri = address(&parts.uri, &mut parts.headers, destination)?;
+    drop_headers(&mut parts.headers);
+    parts.headers.insert(HOST, host_header(&parts.uri)?);
+    parts.version = Version::HTTP_11;
+    parts.extensions = Extensions::new();
+    Ok(Unsigned { parts })
+}
+
 /// Signs a request anew.
 ///
 /// Dropped: the client's own authorization (header or presigned query), hop-by-hop headers, `X-Forwarded-*` and other

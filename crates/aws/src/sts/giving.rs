@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use super::{BadAction, resembles};
+use super::{BadAction, action, resembles};
 use crate::arn::RoleArn;
 use crate::query::{self, Pair};
 
 /// The parameter that says for how long the keys are to last.
 const DURATION: &str = "DurationSeconds";
 
-/// A signed call of STS whose answer holds temporary keys, as far as it is decided and carried out on.
+/// A call of STS whose answer holds temporary keys, as far as it is decided and carried out on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyGiving {
     operation: KeyOperation,
@@ -29,6 +29,19 @@ pub enum KeyOperation {
     GetSessionToken,
     /// The caller, with less.
     GetFederationToken,
+    /// Another role, by a token of an OpenID provider. Not signed.
+    AssumeRoleWithWebIdentity,
+    /// Another role, by a SAML assertion. Not signed.
+    AssumeRoleWithSaml,
+}
+
+/// Whether a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// By header or presigned query.
+    Signed,
+    /// Neither.
+    Unsigned,
 }
 
 impl KeyOperation {
@@ -37,39 +50,67 @@ impl KeyOperation {
             "AssumeRole" => Some(Self::AssumeRole),
             "GetSessionToken" => Some(Self::GetSessionToken),
             "GetFederationToken" => Some(Self::GetFederationToken),
+            "AssumeRoleWithWebIdentity" => Some(Self::AssumeRoleWithWebIdentity),
+            "AssumeRoleWithSAML" => Some(Self::AssumeRoleWithSaml),
             _ => None,
+        }
+    }
+
+    /// Whether its requests are signed. Those that are not show who asks by a token that only AWS can read.
+    pub fn signing(self) -> Signing {
+        match self {
+            Self::AssumeRole | Self::GetSessionToken | Self::GetFederationToken => Signing::Signed,
+            Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => Signing::Unsigned,
+        }
+    }
+
+    /// Whether the keys are those of a role that the request names.
+    fn is_of_role(self) -> bool {
+        match self {
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => true,
+            Self::GetSessionToken | Self::GetFederationToken => false,
         }
     }
 
     /// How long AWS makes the keys last where the caller does not say.
     fn by_default(self) -> Duration {
         match self {
-            Self::AssumeRole => Duration::from_secs(3600),
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity | Self::AssumeRoleWithSaml => {
+                Duration::from_secs(3600)
+            }
             Self::GetSessionToken | Self::GetFederationToken => Duration::from_secs(12 * 3600),
         }
     }
 }
 
 impl KeyGiving {
-    /// Reads a call; `None` for every other operation.
+    /// Reads an unsigned request to STS; `None` for every operation that has to be signed.
+    ///
+    /// # Errors
+    /// When operation, role or duration are not certain.
+    pub fn of_unsigned(query: Option<&str>, body: &[u8]) -> Result<Option<Self>, BadAction> {
+        Self::read((&action(query, body)?, Signing::Unsigned), query, body)
+    }
+
+    /// Reads a call; `None` for every other operation, and for one that is signed though it must not be, or the other
+    /// way round.
     ///
     /// # Errors
     /// When role or duration are not certain, or no role is named where there must be one.
     pub(crate) fn read(
-        action: &str,
+        (action, signing): (&str, Signing),
         query: Option<&str>,
         body: &[u8],
     ) -> Result<Option<Self>, BadAction> {
-        let Some(operation) = KeyOperation::by_name(action) else { return Ok(None) };
+        let operation = KeyOperation::by_name(action).filter(|found| found.signing() == signing);
+        let Some(operation) = operation else { return Ok(None) };
         let body = std::str::from_utf8(body).map_err(|_| BadAction::NotForm)?;
         let texts = [query.unwrap_or_default(), without_line_end(body)];
-        let role = match (operation, one(texts, "RoleArn")?) {
-            (KeyOperation::AssumeRole, Some(text)) => {
-                Some(RoleArn::parse(&text).map_err(|_| BadAction::Role)?)
-            }
-            (KeyOperation::AssumeRole, None) => return Err(BadAction::Role),
-            (_, Some(_)) => return Err(BadAction::Parameter { name: "RoleArn" }),
-            (_, None) => None,
+        let role = match (operation.is_of_role(), one(texts, "RoleArn")?) {
+            (true, Some(text)) => Some(RoleArn::parse(&text).map_err(|_| BadAction::Role)?),
+            (true, None) => return Err(BadAction::Role),
+            (false, Some(_)) => return Err(BadAction::Parameter { name: "RoleArn" }),
+            (false, None) => None,
         };
         let asked = one(texts, DURATION)?.map(|text| seconds(&text)).transpose()?;
         Ok(Some(Self { operation, role, asked }))
@@ -83,6 +124,12 @@ impl KeyGiving {
     /// The role whose keys are asked for.
     pub fn role(&self) -> Option<&RoleArn> {
         self.role.as_ref()
+    }
+
+    /// STS's host in the default region of the role's partition: for a request that names neither host nor region.
+    pub fn host(&self) -> Option<String> {
+        let partition = self.role.as_ref()?.partition();
+        Some(format!("sts.{}.{}", partition.default_region(), partition.dns_suffix()))
     }
 
     /// For how long the keys would last: what was asked for, or AWS's default.
@@ -138,7 +185,42 @@ mod tests {
     const ROLE: &str = "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fother";
 
     fn read(action: &str, query: &str, body: &str) -> Result<Option<KeyGiving>, BadAction> {
-        KeyGiving::read(action, Some(query), body.as_bytes())
+        KeyGiving::read((action, Signing::Signed), Some(query), body.as_bytes())
+    }
+
+    fn unsigned(query: &str, body: &str) -> Result<Option<KeyGiving>, BadAction> {
+        KeyGiving::of_unsigned(Some(query), body.as_bytes())
+    }
+
+    #[test]
+    fn the_two_unsigned_operations_are_read_and_no_other() {
+        for (name, operation) in [
+            ("AssumeRoleWithWebIdentity", KeyOperation::AssumeRoleWithWebIdentity),
+            ("AssumeRoleWithSAML", KeyOperation::AssumeRoleWithSaml),
+        ] {
+            let action = format!("Action={name}");
+            for (query, body) in [
+                (String::new(), format!("{action}&{ROLE}")),
+                (action.clone(), ROLE.to_owned()),
+                (format!("{action}&{ROLE}"), String::new()),
+            ] {
+                let giving = unsigned(&query, &body).unwrap().unwrap();
+                assert_eq!((giving.operation(), giving.lasts().as_secs()), (operation, 3600));
+                assert_eq!(giving.role().unwrap().name(), "other");
+                let host = "sts.us-east-1.amazonaws.com";
+                assert_eq!(giving.host().as_deref(), Some(host));
+            }
+            assert_eq!(read(name, "", ROLE), Ok(None), "a signed {name}");
+            assert_eq!(unsigned("", &action), Err(BadAction::Role));
+            assert!(unsigned("Action=AssumeRole", &format!("{action}&{ROLE}")).is_err());
+        }
+        for other in ["AssumeRole", "GetSessionToken", "GetCallerIdentity", "AssumeRoot"] {
+            assert_eq!(unsigned("", &format!("Action={other}&{ROLE}")), Ok(None), "{other}");
+        }
+        assert!(unsigned("", ROLE).is_err());
+        let china = "Action=AssumeRoleWithSAML&RoleArn=arn:aws-cn:iam::123456789012:role/x";
+        let host = unsigned("", china).unwrap().unwrap().host().unwrap();
+        assert!(host.starts_with("sts.cn-") && host.ends_with(".amazonaws.com.cn"), "{host}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::app_sessions;
 use super::context::{Context, Login};
 use super::key_book::{Entry, KeyBook, Stamp};
 use super::local_ca::Place;
-use super::local_proxy::{Given, KeyRing, LocalKey, ThrowawayKeys};
+use super::local_proxy::{Given, KeyRing, LocalKey, NotOne, ThrowawayKeys};
 use super::renewer::{self, Running};
 use crate::failure::Failure;
 
@@ -184,6 +184,18 @@ impl SessionRing {
     }
 }
 
+impl SessionRing {
+    /// The app sessions in scope that last.
+    fn live(&self) -> Vec<Meant> {
+        let Setup { context, login, .. } = &self.setup;
+        let login = context.again(login);
+        let live = login.ok().and_then(|login| app_sessions::all_live(context, &login).ok());
+        let meant = |session: SavedSession| (session.app.clone(), session.aws_role().cloned());
+        let live = live.unwrap_or_default().into_iter().map(meant);
+        live.filter(|(app, role)| role.is_some() && self.scope.covers(app, role.as_ref())).collect()
+    }
+}
+
 impl KeyRing for SessionRing {
     fn find(&self, access_key_id: &str) -> Option<LocalKey> {
         let mut state = self.state();
@@ -202,6 +214,29 @@ impl KeyRing for SessionRing {
         let (road, session) = (running.road.clone(), Arc::clone(&running.state));
         state.last_use = now;
         Some(LocalKey { keys, road, session, derived: token })
+    }
+
+    fn only(&self) -> Result<LocalKey, NotOne> {
+        let live = self.live();
+        let meant = match live.as_slice() {
+            [] => return Err(NotOne::None),
+            [meant] => meant,
+            several => {
+                let told = |(app, role): &Meant| match role {
+                    Some(role) => format!("`{app}` as {role}"),
+                    None => format!("`{app}`"),
+                };
+                return Err(NotOne::Several(several.iter().map(told).collect()));
+            }
+        };
+        let access_key_id = {
+            let mut state = self.state();
+            self.refresh(&mut state);
+            let mut pairs = state.own.iter().chain(&state.from_book);
+            let its = pairs.find(|(_, pair)| pair.ends.is_none() && pair.meant == *meant);
+            its.map(|(id, _)| id.clone())
+        };
+        access_key_id.and_then(|id| self.find(&id)).ok_or(NotOne::None)
     }
 
     fn learn(&self, access_key_id: &str, given: Given) -> Result<(), Failure> {
@@ -291,6 +326,30 @@ mod tests {
         KeyBook::of(&context, &login).forget(&newest.app, newest.aws_role()).unwrap();
         assert!(ring.find(second.access_key_id()).is_none());
         assert!(ring.find(first.access_key_id()).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_names_no_session_stands_for_the_only_one() {
+        let saved = Saved::new();
+        let profile = saved.log_in("localhost", 7_200);
+        let all = ring(&saved, Scope::All);
+        assert_eq!(all.only().unwrap_err(), NotOne::None);
+        saved.log_in_to_app(&profile, "aws", (Some(READER), 3_600));
+        assert_eq!(all.only().unwrap_err(), NotOne::None, "nobody has its keys yet");
+        let first = pair(&saved, &saved.sessions(&profile)[0]);
+        assert_eq!(all.only().unwrap().keys.access_key_id(), first.access_key_id());
+        // One that has ended does not count, one that lasts does, whether its keys are in use or not.
+        saved.log_in_to_app(&profile, "old", (Some(WRITER), 0));
+        assert!(all.only().is_ok());
+        saved.log_in_to_app(&profile, "prod", (Some(WRITER), 3_600));
+        let words = all.only().unwrap_err().to_string();
+        for part in ["`aws` as", READER, "`prod` as", WRITER, "--app NAME --aws-role ROLE"] {
+            assert!(words.contains(part), "{words}");
+        }
+        let narrow = ring(&saved, Scope::App(AppName::parse("aws").unwrap()));
+        assert_eq!(narrow.only().unwrap().keys.access_key_id(), first.access_key_id());
+        let other = ring(&saved, Scope::App(AppName::parse("absent").unwrap()));
+        assert_eq!(other.only().unwrap_err(), NotOne::None);
     }
 
     #[tokio::test]

@@ -13,11 +13,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
+use http::uri::Authority;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::body::{self, BodyError};
 use super::key_ring::{KeyRing, LocalKey};
+use super::peer::Ends;
+use super::stand_in;
 use super::upload::{Form, Stream, Upload};
 
 /// A body of at most this length is read and hashed even where its signed hash would let it stream.
@@ -60,6 +63,8 @@ pub(crate) struct Checked {
     pub(crate) service: Option<Service>,
     /// The pair of keys that it is signed with, and the app session behind it.
     pub(crate) key: LocalKey,
+    /// The host that it is for, where neither the client nor its signature says it.
+    pub(crate) host: Option<Authority>,
 }
 
 /// What the agent cannot see in the request itself.
@@ -77,11 +82,17 @@ pub(crate) enum Told {
 pub(crate) async fn check(
     parts: &Parts,
     body: Incoming,
-    place: &Place,
+    (place, ends): (&Place, Ends),
     (ring, now): (&dyn KeyRing, fn() -> SystemTime),
 ) -> Result<Checked, Refusal> {
     check_host(parts, place)?;
-    let request = Signed { parts, key: key_of(parts, ring)?, now };
+    let key = match key_of(parts, ring) {
+        Err(VerifyError::Missing) => {
+            return Box::pin(stand_in::check(parts, body, (place, ends), ring)).await;
+        }
+        found => found.map_err(refused)?,
+    };
+    let request = Signed { parts, key, now };
     let declared = sigv4::declared_payload(parts)
         .map_err(|error| Refusal::new(Fault::Invalid, error.to_string()))?;
     let is_large = || body.size_hint().exact().is_none_or(|length| length > READ_ANYWAY);
@@ -128,10 +139,9 @@ impl Signed<'_> {
             }
             _ => (Form::Plain, Told::Nothing),
         };
-        let upload =
-            Upload::Stream(Box::new(Stream::new(self.parts.version, body, form, self.now)));
+        let upload = Upload::Stream(Box::new(Stream::new(self.parts, body, form, self.now)));
         let service = service(self.parts, &verified.authorization);
-        Ok(Checked { upload, told, service, key: self.key })
+        Ok(Checked { upload, told, service, key: self.key, host: None })
     }
 
     /// Reads the body and hashes it.
@@ -147,7 +157,7 @@ impl Signed<'_> {
         };
         let service = service(self.parts, &verified.map_err(refused)?.authorization);
         let told = Told::Payload(payload);
-        Ok(Checked { upload: Upload::Whole(bytes), told, service, key: self.key })
+        Ok(Checked { upload: Upload::Whole(bytes), told, service, key: self.key, host: None })
     }
 }
 
@@ -156,16 +166,15 @@ fn refused(error: VerifyError) -> Refusal {
 }
 
 /// The pair of keys that the request says it is signed with.
-fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, Refusal> {
-    let found = Authorization::of_request(parts).and_then(|authorization| {
+fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, VerifyError> {
+    Authorization::of_request(parts).and_then(|authorization| {
         let id = authorization.access_key_id();
         let is_whole = |key: &LocalKey| {
             // Temporary keys are three things, and the token is one of them.
             key.derived.as_ref().is_none_or(|token| sigv4::carries_token(parts, token.expose()))
         };
         ring.find(id).filter(is_whole).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
-    });
-    found.map_err(|error| Refusal::new(error.fault(), error.to_string()))
+    })
 }
 
 fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Service> {
@@ -184,18 +193,25 @@ fn limit(parts: &Parts) -> u64 {
 
 async fn read(body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
     body::collect(body, limit).await.map_err(|error| {
-        let fault = match &error {
-            BodyError::TooLarge { .. } => Fault::TooLarge,
-            BodyError::Broken(_) => Fault::Invalid,
-        };
-        let hint = match &error {
+        let refusal = body_refused(&error);
+        match error {
             BodyError::TooLarge { .. } => {
-                "; have the client send x-amz-content-sha256, so that it need not be read first"
+                let hint =
+                    "have the client send x-amz-content-sha256, so that it need not be read first";
+                Refusal { message: format!("{}; {hint}", refusal.message), ..refusal }
             }
-            BodyError::Broken(_) => "",
-        };
-        Refusal::new(fault, format!("{error}{hint}"))
+            BodyError::Broken(_) => refusal,
+        }
     })
+}
+
+/// Why a body could not be read.
+pub(crate) fn body_refused(error: &BodyError) -> Refusal {
+    let fault = match error {
+        BodyError::TooLarge { .. } => Fault::TooLarge,
+        BodyError::Broken(_) => Fault::Invalid,
+    };
+    Refusal::new(fault, error.to_string())
 }
 
 /// The `Host` header, or in HTTP/2 `:authority`; if both are there they must be equal.

@@ -16,7 +16,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use h2::{PingPong, RecvStream, SendStream};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
 use thiserror::Error;
@@ -214,7 +214,7 @@ impl Road {
             Upload::Whole(_) if is_empty => {}
             Upload::Whole(bytes) => up.send_data(bytes, true).map_err(RoadError::Broken)?,
             // Beside the reply, which may come before all has been sent.
-            Upload::Stream(stream) => return self.beside(*stream, up, reply).await,
+            Upload::Stream(stream) => return self.beside(*stream, (sender, up), reply).await,
         }
         reply.await.map_err(RoadError::Broken)
     }
@@ -222,9 +222,17 @@ impl Road {
     async fn beside(
         &self,
         stream: Stream,
-        up: SendStream<Bytes>,
-        reply: ResponseFuture,
+        (sender, up): (SendRequest<Bytes>, SendStream<Bytes>),
+        mut reply: ResponseFuture,
     ) -> Result<Response<RecvStream>, RoadError> {
+        if let Some(name) = stream.expects() {
+            tokio::select! {
+                biased;
+                // Whoever waits to be asked has sent nothing, and need not.
+                reply = &mut reply => return reply.map_err(RoadError::Broken),
+                () = asked(sender, name) => {}
+            }
+        }
         let (refuse, mut refused) = oneshot::channel();
         self.0.tasks.spawn(stream.pump(up, refuse));
         let error = match reply.await {
@@ -345,6 +353,17 @@ async fn attempt(route: &Route, lane: &Lane, connections: &TaskTracker) -> Resul
     };
     lane.live.store(Some(Arc::new(sender)));
     Ok(())
+}
+
+/// Ends when the agent asks for the body of a request that has this name, or cannot say.
+async fn asked(sender: SendRequest<Bytes>, name: &HeaderValue) {
+    let Ok(mut sender) = sender.ready().await else { return };
+    let question = Request::get(wire::ASKED_URL).version(Version::HTTP_2);
+    let Ok(question) = question.header(wire::HEADER_ASKED, name).body(()) else { return };
+    if let Ok((answer, _)) = sender.send_request(question, true) {
+        // An agent that does not know the question refuses it.
+        let _ = answer.await;
+    }
 }
 
 fn handshake_error(error: std::io::Error) -> DialError {

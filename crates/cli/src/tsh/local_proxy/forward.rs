@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use api::error::Chain;
 use api::wire::{
-    BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
+    BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_EXPECTS, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
     HEADER_REQUEST_ID, HTTP_2,
 };
-use aws::reply::{ErrorReply, Fault, service_of};
-use aws::{Secret, Service};
+use aws::Secret;
+use aws::reply::{ErrorReply, Fault, Words};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -23,6 +23,8 @@ use super::check::{self, Checked, Place, Refusal, Told};
 use super::dial::{DialError, RoadError};
 use super::given;
 use super::key_ring::{KeyRing, LocalKey};
+use super::peer::Ends;
+use super::upload::Upload;
 
 /// What answering a request takes. Shared by every connection.
 #[derive(Debug)]
@@ -54,28 +56,37 @@ const NOT_FROM_CLIENTS: [&str; 3] = ["x-forwarded-", "x-causeway-", "x-teleport-
 
 impl Desk {
     /// Answers a request, always: with the reply, or with an error in the service's own protocol.
-    pub(crate) async fn answer(&self, place: &Place, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        client: (&Place, Ends),
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let now = (self.now)();
-        let checked = match check::check(&parts, body, place, (&*self.ring, self.now)).await {
+        let checked = match check::check(&parts, body, client, (&*self.ring, self.now)).await {
             Ok(checked) => checked,
-            Err(refusal) => return self.reply_of(service_of(&parts), &refusal),
+            Err(refusal) => return self.reply_in(Words::of_request(&parts), &refusal),
         };
-        let service = checked.service;
+        let words = Words::of_service(&parts, checked.service);
         if checked.key.session.has_ended(now) {
-            return self.reply_of(service, &checked.key.ended());
+            return self.reply_in(words, &checked.key.ended());
         }
         match self.pass(parts, checked).await {
             Ok(reply) => reply,
-            Err(refusal) => self.reply_of(service, &refusal),
+            Err(refusal) => self.reply_in(words, &refusal),
         }
     }
 
     async fn pass(&self, mut parts: Parts, checked: Checked) -> Result<Response<Body>, Refusal> {
-        reshape(&mut parts, checked.told)?;
+        reshape(&mut parts, checked.told, checked.host)?;
         let key = checked.key;
         if let Some(token) = &key.derived {
             tell_token(&mut parts.headers, token)?;
+        }
+        if let Upload::Stream(stream) = &checked.upload
+            && let Some(name) = stream.expects()
+        {
+            parts.headers.insert(HEADER_EXPECTS, name.clone());
         }
         let reply = key.road.send(Request::from_parts(parts, ()), checked.upload).await;
         let reply = reply.map_err(|error| match error {
@@ -92,11 +103,11 @@ impl Desk {
         Ok(Response::from_parts(head, body))
     }
 
-    /// A refusal in the service's own protocol. Its `Date` is what SDKs correct their clock by.
-    fn reply_of(&self, service: Option<Service>, refusal: &Refusal) -> Response<Body> {
+    /// A refusal in the protocol that the client speaks. Its `Date` is what SDKs correct their clock by.
+    fn reply_in(&self, words: Words, refusal: &Refusal) -> Response<Body> {
         let id = Uuid::new_v4().to_string();
         debug!(fault = ?refusal.fault, message = %refusal.message, %id, "refused");
-        let reply = ErrorReply::new(service, refusal.fault, &refusal.message, &id);
+        let reply = ErrorReply::in_words(words, refusal.fault, &refusal.message, &id);
         let mut reply = reply.into_response().map(Body::whole);
         if let Ok(id) = HeaderValue::from_str(&id) {
             reply.headers_mut().insert(HEADER_REQUEST_ID, id);
@@ -145,10 +156,11 @@ impl LocalKey {
     }
 }
 
-/// Makes the head of an HTTP/2 request to the agent out of the client's.
-fn reshape(parts: &mut Parts, told: Told) -> Result<(), Refusal> {
+/// Makes the head of an HTTP/2 request to the agent out of the client's; for another host, if there is one.
+fn reshape(parts: &mut Parts, told: Told, other: Option<Authority>) -> Result<(), Refusal> {
     let bad = |_| Refusal::new(Fault::Invalid, "the request's target is no path");
-    let host = check::host_of(parts).map(str::as_bytes).map(Authority::try_from);
+    let own = || check::host_of(parts).map(str::as_bytes).map(Authority::try_from);
+    let host = other.map(Ok).or_else(own);
     let host = host.ok_or_else(|| Refusal::new(Fault::Invalid, "the request has no host"))?;
     let host = host.map_err(bad)?;
     parts.headers.remove(HOST);
@@ -222,7 +234,7 @@ mod tests {
 
     fn reshaped(request: http::request::Builder) -> Parts {
         let mut parts = request.body(()).unwrap().into_parts().0;
-        reshape(&mut parts, Told::Payload(PayloadHash::Sha256([0xab; 32]))).unwrap();
+        reshape(&mut parts, Told::Payload(PayloadHash::Sha256([0xab; 32])), None).unwrap();
         parts
     }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use aws::Secret;
 use aws::sigv4::{Credentials, Keys};
+use thiserror::Error;
 
 use super::dial::Road;
 use super::session::SessionState;
@@ -31,12 +32,32 @@ pub trait KeyRing: fmt::Debug + Send + Sync {
     /// The pair of an access key id, if it is one of ours. Called for each request; must not wait.
     fn find(&self, access_key_id: &str) -> Option<LocalKey>;
 
+    /// A pair of the one app session that is served, for a request that names none. May wait for the disk.
+    ///
+    /// # Errors
+    /// When there is no session, or more than one.
+    fn only(&self) -> Result<LocalKey, NotOne>;
+
     /// Takes in temporary keys that STS has given in answer to a request that was signed with the pair of
     /// `access_key_id`. May wait for the disk.
     ///
     /// # Errors
     /// When they cannot be kept: then nobody must be given them.
     fn learn(&self, access_key_id: &str, given: Given) -> Result<(), Failure>;
+}
+
+/// Why there is no app session that a request stands for which names none.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotOne {
+    /// None lasts.
+    #[error("this proxy serves no app session now; run `tsh apps login`")]
+    None,
+    /// More than one.
+    #[error(
+        "this proxy serves several app sessions: {}; start one for the session that is meant, \
+         `tsh proxy aws --app NAME --aws-role ROLE`", .0.join(", ")
+    )]
+    Several(Vec<String>),
 }
 
 /// Temporary keys in an answer of STS: ours, and good until then. `Debug` does not show the secret.
@@ -52,6 +73,10 @@ pub struct Given {
 impl KeyRing for LocalKey {
     fn find(&self, access_key_id: &str) -> Option<LocalKey> {
         (self.keys.access_key_id() == access_key_id).then(|| self.clone())
+    }
+
+    fn only(&self) -> Result<LocalKey, NotOne> {
+        Ok(self.clone())
     }
 
     fn learn(&self, _: &str, _: Given) -> Result<(), Failure> {

@@ -24,6 +24,7 @@ use super::check::Place;
 use super::connect::{self, ConnectError, Target};
 use super::forward::Desk;
 use super::pass_through::Upstream;
+use super::peer::Ends;
 
 /// Connections at a time; more wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 1024;
@@ -92,6 +93,7 @@ pub enum StartError {
 
 struct Shared {
     mode: Mode,
+    listen: SocketAddr,
     names: Arc<[String]>,
     /// Takes HTTP/2 from clients that offer nothing else.
     tls: Arc<ServerConfig>,
@@ -137,6 +139,7 @@ impl LocalProxy {
         };
         let shared = Arc::new(Shared {
             mode,
+            listen: address,
             names: names.into(),
             tls,
             http_2_first: Arc::new(http_2_first),
@@ -211,6 +214,7 @@ async fn serve_http(shared: Arc<Shared>, place: Place, stream: TcpStream) {
         // What is called here may be any service.
         _ => &shared.http_2_first,
     };
+    let ends = Ends::of(&stream, shared.listen.ip());
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
     let stream = match timeout(HANDSHAKE_DEADLINE, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -225,7 +229,7 @@ async fn serve_http(shared: Arc<Shared>, place: Place, stream: TcpStream) {
     let place = Arc::new(place);
     let service = service_fn(move |request| {
         let (shared, place) = (Arc::clone(&shared), Arc::clone(&place));
-        async move { Ok::<_, Infallible>(shared.desk.answer(&place, request).await) }
+        async move { Ok::<_, Infallible>(shared.desk.answer((&place, ends), request).await) }
     });
     let served = if speaks_http_2 {
         http2::Builder::new(executor)

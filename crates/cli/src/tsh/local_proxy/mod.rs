@@ -15,12 +15,14 @@ mod key_ring;
 mod keys;
 mod listen;
 mod pass_through;
+mod peer;
 mod session;
+mod stand_in;
 mod upload;
 
 pub use dial::{DialError, Road, RoadError, Route};
 pub use forward::Desk;
-pub use key_ring::{Given, KeyRing, LocalKey};
+pub use key_ring::{Given, KeyRing, LocalKey, NotOne};
 pub use keys::{BadKeys, ThrowawayKeys};
 pub use listen::{LocalProxy, Mode, Settings, StartError};
 pub use pass_through::{NoProxy, Upstream, UpstreamError};

@@ -11,12 +11,15 @@ use aws::reply::Fault;
 use aws::sigv4::{chunked, events};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
-use http::{HeaderMap, Version};
+use http::header::EXPECT;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::check::Refusal;
 
@@ -39,6 +42,8 @@ pub(crate) struct Stream {
     form: Form,
     /// Whether a reset without an error looks like an end, as HTTP/2 has it.
     may_be_reset: bool,
+    /// The name under which the agent asks for it, where the client waits for that.
+    expects: Option<HeaderValue>,
     now: fn() -> SystemTime,
 }
 
@@ -62,13 +67,17 @@ enum Stopped {
 }
 
 impl Stream {
-    pub(crate) fn new(
-        version: Version,
-        body: Incoming,
-        form: Form,
-        now: fn() -> SystemTime,
-    ) -> Self {
-        Self { body, form, may_be_reset: version == Version::HTTP_2, now }
+    pub(crate) fn new(parts: &Parts, body: Incoming, form: Form, now: fn() -> SystemTime) -> Self {
+        // As soon as the body is read from, the client is told to send it.
+        let waits = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        let name = || HeaderValue::from_str(&Uuid::new_v4().simple().to_string()).ok();
+        let expects = parts.headers.get(EXPECT).filter(|value| waits(value)).and_then(|_| name());
+        Self { body, form, may_be_reset: parts.version == Version::HTTP_2, expects, now }
+    }
+
+    /// The name of the request whose body is sent only when it is asked for.
+    pub(crate) fn expects(&self) -> Option<&HeaderValue> {
+        self.expects.as_ref()
     }
 
     /// Sends the body up as it comes, no faster than the other side takes it. If it is not what was signed, says so and

@@ -1,7 +1,9 @@
 //! A stand-in for the agent: HTTP/2 inside mutual TLS, remembering what it was sent.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use pki::tls::{self, Accept, Peers, ServerTls};
 use pki::{Clock, Credential, KeyPair, LiveCredential, Validity};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,8 +44,39 @@ pub(super) struct Seen {
 pub(super) struct Agent {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    questions: Arc<Questions>,
     kill: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// Names of requests whose bodies are wanted.
+#[derive(Default)]
+struct Questions {
+    wanted: Mutex<HashSet<String>>,
+    news: Notify,
+    are_unknown: AtomicBool,
+}
+
+impl Questions {
+    fn want(&self, head: &HeaderMap) {
+        if let Some(name) = head.get(wire::HEADER_EXPECTS) {
+            self.wanted.lock().unwrap().insert(name.to_str().unwrap().to_owned());
+            self.news.notify_waiters();
+        }
+    }
+
+    async fn answer(&self, name: &str) -> u16 {
+        if self.are_unknown.load(Ordering::SeqCst) {
+            return 400;
+        }
+        loop {
+            let news = self.news.notified();
+            if self.wanted.lock().unwrap().contains(name) {
+                return 204;
+            }
+            news.await;
+        }
+    }
 }
 
 impl Agent {
@@ -69,10 +103,12 @@ impl Agent {
         let agent = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),
+            questions: Arc::default(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let (seen, kill, tasks) = (agent.seen.clone(), agent.kill.clone(), agent.tasks.clone());
+        let (kill, tasks) = (agent.kill.clone(), agent.tasks.clone());
+        let noting = (agent.seen.clone(), agent.questions.clone());
         let acceptor = TlsAcceptor::from(config.unwrap());
         agent.tasks.spawn(async move {
             loop {
@@ -80,8 +116,8 @@ impl Agent {
                     accepted = listener.accept() => accepted.unwrap().0,
                     () = kill.cancelled() => return,
                 };
-                let (acceptor, seen, kill) = (acceptor.clone(), seen.clone(), kill.clone());
-                tasks.spawn(serve(acceptor, stream, seen, kill));
+                let (acceptor, kill) = (acceptor.clone(), kill.clone());
+                tasks.spawn(serve(acceptor, stream, noting.clone(), kill));
             }
         });
         agent
@@ -95,6 +131,11 @@ impl Agent {
         self.seen.lock().unwrap().clone()
     }
 
+    /// From now on it knows of no bodies that are held back.
+    pub(super) fn forget_questions(&self) {
+        self.questions.are_unknown.store(true, Ordering::SeqCst);
+    }
+
     /// Drops every connection and the listener, as a killed process does.
     pub(super) async fn kill(&self) {
         self.kill.cancel();
@@ -103,14 +144,9 @@ impl Agent {
     }
 }
 
-async fn serve(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    kill: CancellationToken,
-) {
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, noting: Noting, kill: CancellationToken) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
-    let service = service_fn(move |request| answer(request, seen.clone()));
+    let service = service_fn(move |request| answer(request, noting.clone()));
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
@@ -119,13 +155,27 @@ async fn serve(
     }
 }
 
-/// Counts the body and tells it; `/big` answers with as many bytes as its query says,
+type Noting = (Arc<Mutex<Vec<Seen>>>, Arc<Questions>);
+
+/// Counts the body and tells it; `/refused` answers 403 without it; `/big` answers with as many bytes as its query says,
 /// `/hang` with nothing.
 async fn answer(
     request: Request<Incoming>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    (seen, questions): Noting,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, mut body) = request.into_parts();
+    let status =
+        |status: u16| Ok(Response::builder().status(status).body(Full::default()).unwrap());
+    if let Some(name) = parts.headers.get(wire::HEADER_ASKED) {
+        let (name, headers) = (name.to_str().unwrap().to_owned(), parts.headers.clone());
+        let (uri, trailers) = (parts.uri.to_string(), None);
+        seen.lock().unwrap().push(Seen { uri, headers, body: Vec::new(), trailers });
+        return status(questions.answer(&name).await);
+    }
+    if parts.uri.path() == "/refused" {
+        return status(403);
+    }
+    questions.want(&parts.headers);
     let mut length = 0;
     let (mut kept, mut trailers) = (Vec::new(), Some(HeaderMap::new()));
     while let Some(frame) = body.frame().await {

@@ -23,6 +23,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::Bench;
 use crate::edge;
@@ -144,10 +145,15 @@ pub(super) async fn connect(proxy: SocketAddr, head: &str) -> (String, TcpStream
 }
 
 pub(super) async fn by_proxy(bench: &Bench, host: &str) -> SendRequest<AnyBody> {
+    http_1(tls(bench, host).await).await
+}
+
+/// TLS with a host by CONNECT.
+pub(super) async fn tls(bench: &Bench, host: &str) -> TlsStream<TcpStream> {
     let head = format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n");
-    let (answer, stream) = connect(bench.proxy.address(), &head).await;
+    let (answer, stream) = connect(bench.address, &head).await;
     assert_eq!(answer, "HTTP/1.1 200 Connection established");
-    over_tls(bench, host, stream).await
+    tls_over(bench, host, stream).await
 }
 
 /// The protocol that is chosen of those offered.
@@ -183,11 +189,18 @@ pub(super) async fn http_2(bench: &Bench, name: &str, stream: TcpStream) -> Http
 }
 
 pub(super) async fn over_tls(bench: &Bench, name: &str, stream: TcpStream) -> SendRequest<AnyBody> {
+    http_1(tls_over(bench, name, stream).await).await
+}
+
+async fn tls_over(bench: &Bench, name: &str, stream: TcpStream) -> TlsStream<TcpStream> {
     let trust = WebTrust::System { extra: vec![bench.ca.cert().clone()] };
     let clock = Clock::from(edge::now as fn() -> SystemTime);
     let tls = pki::web::web_client(&trust, vec![b"http/1.1".to_vec()], clock).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let stream = TlsConnector::from(Arc::clone(&tls)).connect(name, stream).await.unwrap();
+    TlsConnector::from(Arc::clone(&tls)).connect(name, stream).await.unwrap()
+}
+
+async fn http_1(stream: TlsStream<TcpStream>) -> SendRequest<AnyBody> {
     let (sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio_util::task::TaskTracker::new().spawn(connection);

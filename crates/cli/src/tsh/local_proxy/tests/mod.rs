@@ -2,10 +2,13 @@
 
 mod agent;
 mod client;
+mod expect;
 mod refusals;
 mod road;
+mod stand_in;
 mod streamed;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -87,6 +90,8 @@ struct Bench {
     cluster: Cluster,
     agent: Agent,
     proxy: LocalProxy,
+    /// Where clients of this machine find it.
+    address: SocketAddr,
     keys: ThrowawayKeys,
     ca: LocalCa,
     session: Arc<SessionState>,
@@ -103,6 +108,18 @@ impl Bench {
     }
 
     async fn start(mode: Mode) -> Self {
+        Self::start_at(mode, [127, 0, 0, 1].into()).await
+    }
+
+    /// Where other machines may come too.
+    async fn listening_at(ip: IpAddr) -> Self {
+        let mut bench = Self::start_at(Mode::HttpsProxy(Upstream::default()), ip).await;
+        let near = SocketAddr::from(([127, 0, 0, 1], bench.proxy.address().port()));
+        bench.address = near;
+        bench
+    }
+
+    async fn start_at(mode: Mode, ip: IpAddr) -> Self {
         let cluster = Cluster::new();
         let agent = Agent::start(&cluster, 0).await;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -116,13 +133,14 @@ impl Bench {
         let desk = Desk { ring: Arc::new(key), now: edge::now };
         let settings = Settings {
             mode,
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: (ip, 0).into(),
             names: Vec::new(),
             local_ca: ca.clone(),
             desk,
         };
         let proxy = LocalProxy::start(settings, &tasks, &stop).await.unwrap();
-        Self { cluster, agent, proxy, keys, ca, session, stop }
+        let address = proxy.address();
+        Self { cluster, agent, proxy, address, keys, ca, session, stop }
     }
 }
 
