@@ -135,7 +135,12 @@ impl Assume {
             // The clock was set forward, or the machine slept.
             self.cache.invalidate(&key).await;
         }
-        let fetched = self.cache.try_get_with(key, Box::pin(self.fetch(grant))).await;
+        // In a box: few calls need the room.
+        Box::pin(self.fetched(key, grant)).await
+    }
+
+    async fn fetched(&self, key: Key, grant: &Grant) -> Result<Arc<Keys>, Arc<AssumeError>> {
+        let fetched = self.cache.try_get_with(key, self.fetch(grant)).await;
         fetched.map(|assumed| assumed.keys)
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use api::wire::HEADER_PAYLOAD_SHA256;
-use aws::Call;
+use aws::CallHead;
 use aws::sigv4::declared_payload;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -49,9 +49,9 @@ impl RequestBody {
     pub(crate) async fn take(
         parts: &Parts,
         body: Incoming,
-        asked: Option<&Asked>,
+        (head, asked): (&CallHead, Option<&Asked>),
     ) -> Result<Self, Refusal> {
-        if !must_be_read(parts) {
+        if !must_be_read(parts, head) {
             return Ok(Self { content: Content::Stream(body), bytes_in: Arc::default() });
         }
         if content_length(parts).is_some_and(|length| length > LIMIT as u64) {
@@ -94,12 +94,12 @@ impl RequestBody {
     }
 }
 
-fn must_be_read(parts: &Parts) -> bool {
+fn must_be_read(parts: &Parts, head: &CallHead) -> bool {
     let is_hash_known = || {
         let is_declared = matches!(declared_payload(parts), Ok(Some(_)) | Err(_));
         is_declared || parts.headers.contains_key(HEADER_PAYLOAD_SHA256)
     };
-    Call::needs_body(parts) || !is_hash_known()
+    head.needs_body(parts) || !is_hash_known()
 }
 
 fn content_length(parts: &Parts) -> Option<u64> {

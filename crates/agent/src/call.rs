@@ -10,7 +10,7 @@ use api::headers::remove_ours;
 use api::wire::{HEADER_DERIVED, HEADER_REQUEST_ID};
 use aws::reply::Words;
 use aws::sigv4::{self, PayloadHash};
-use aws::{Call, RoleArn};
+use aws::{Call, CallHead, RoleArn};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -67,6 +67,7 @@ impl Road {
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
+        let parts = Box::new(parts);
         let mut visit = Visit::begin(identity, &parts, self.clock.now());
         let span = debug_span!("call", id = %visit.id());
         self.answer(&mut visit, identity, parts, body).instrument(span).await
@@ -76,7 +77,7 @@ impl Road {
         &self,
         visit: &mut Visit,
         identity: &Identity,
-        parts: Parts,
+        parts: Box<Parts>,
         body: Incoming,
     ) -> Response<AnswerBody> {
         let allowed = match self.admit(visit, identity, &parts, body).await {
@@ -99,10 +100,11 @@ impl Road {
         identity: &Identity,
         parts: &Parts,
         body: Incoming,
-    ) -> Result<Allowed, Refusal> {
+    ) -> Result<Box<Allowed>, Refusal> {
         let asked = self.expectations.of_request(identity, &parts.headers);
-        let body = RequestBody::take(parts, body, asked.as_deref()).await?;
-        let call = Call::parse(parts, body.bytes())?;
+        let head = CallHead::parse(parts)?;
+        let body = RequestBody::take(parts, body, (&head, asked.as_deref())).await?;
+        let call = head.with_body(parts, body.bytes())?;
         visit.parsed(&call);
         // Nobody signs those that are meant so, and no keys can be behind them.
         let is_fit = call.is_meant_unsigned() && !parts.headers.contains_key(HEADER_DERIVED);
@@ -118,7 +120,7 @@ impl Road {
         visit.by(chain.last());
         let grant = self.decide(visit, identity, (&call, chain))?;
         let by = by?;
-        Ok(Allowed { call, grant, body, by, asked })
+        Ok(Box::new(Allowed { call, grant, body, by, asked }))
     }
 
     /// The temporary keys that the request is signed with, if it is: `tsh` has checked that.
@@ -142,8 +144,8 @@ impl Road {
     async fn perform(
         &self,
         visit: &mut Visit,
-        allowed: Allowed,
-        parts: Parts,
+        allowed: Box<Allowed>,
+        parts: Box<Parts>,
     ) -> Result<Response<RecordedBody>, Refusal> {
         let entry = self.recorder.open(visit, &allowed.grant, &allowed.body)?;
         let expected = Expected::of(&allowed.grant, &allowed.call, allowed.by.as_ref());
@@ -159,13 +161,13 @@ impl Road {
     async fn forward(
         &self,
         entry: &OpenEntry,
-        allowed: Allowed,
-        mut parts: Parts,
+        allowed: Box<Allowed>,
+        mut parts: Box<Parts>,
     ) -> Result<Response<AwsBody>, Refusal> {
         if self.sync == SyncWhen::BeforeCall {
             self.recorder.durable(entry).await?;
         }
-        let Allowed { call, grant, mut body, by, asked } = allowed;
+        let Allowed { call, grant, mut body, by, asked } = *allowed;
         let told = Told::take(&mut parts.headers);
         let mut payload = told.payload(&parts, &body)?;
         let form = Form::of(&mut parts, payload, told.body)?;
@@ -176,7 +178,7 @@ impl Road {
         }
         let destination = self.upstream.destination(call.endpoint())?;
         if call.is_meant_unsigned() {
-            let unsigned = sigv4::without_signature(parts, &destination)?;
+            let unsigned = sigv4::without_signature(*parts, &destination)?;
             let body = body.into_upstream(Coder::Plain, None);
             return Ok(self.upstream.send(entry, unsigned.into(), (told.http, body, None)).await?);
         }
@@ -184,7 +186,7 @@ impl Road {
             Some(by) => Arc::clone(&by.keys),
             None => self.assume.keys(&grant).await?,
         };
-        let signed = sigv4::sign(parts, &payload, &destination, &keys, self.clock.now())?;
+        let signed = sigv4::sign(*parts, &payload, &destination, &keys, self.clock.now())?;
         let coder = form.coder(&signed, &keys, &self.clock);
         let (gate, keeper) = asked.filter(|asked| !asked.is_asked()).map(Asked::gate).unzip();
         let body = body.into_upstream(coder, gate);
@@ -230,7 +232,19 @@ impl Road {
     ) -> Result<Response<RecordedBody>, Refusal> {
         // Only we speak of ourselves to `tsh`.
         remove_ours(reply.headers_mut());
-        let Some(expected) = expected else { return self.release(entry, reply).await };
+        match expected {
+            None => self.release(entry, reply).await,
+            // In a box: few calls need the room.
+            Some(expected) => Box::pin(self.keep(entry, expected, reply)).await,
+        }
+    }
+
+    async fn keep(
+        &self,
+        entry: OpenEntry,
+        expected: Expected,
+        reply: Response<AwsBody>,
+    ) -> Result<Response<RecordedBody>, Refusal> {
         let answer = Answer::of(&reply);
         match expected.keep(&self.derived, reply).await {
             Ok(reply) => self.release(entry, reply).await,

@@ -219,7 +219,10 @@ impl Server {
             return self.say_when(visitor, request.headers()).await;
         }
         match self.web.app_use.traffic(&visitor.identity) {
-            Some(AppTraffic::Web) => self.web.answer(visitor, request).await.map(Either::Right),
+            // In a box, so that calls to AWS do not carry the room that it takes.
+            Some(AppTraffic::Web) => {
+                Box::pin(self.web.answer(visitor, request)).await.map(Either::Right)
+            }
             // What is no web app is refused on the road to AWS, in AWS's words.
             _ => self.road.call(&visitor.identity, request).await.map(Either::Left),
         }

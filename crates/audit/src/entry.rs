@@ -25,13 +25,14 @@ pub trait Record {
 
 /// A request about to be recorded.
 #[derive(Clone, Debug)]
-pub struct Request(Event);
+pub struct Request(Box<Event>);
 
 /// An open entry.
 pub struct Entry<R: Record> {
     record: Arc<R>,
     opened: R::Opened,
-    event: Event,
+    /// In a box, since an entry goes through many hands.
+    event: Box<Event>,
     closed: bool,
 }
 
@@ -56,7 +57,7 @@ impl Request {
     /// Wraps a request's event; `None` if `event` is of another kind.
     pub fn new(event: Event) -> Option<Self> {
         match event.what {
-            What::AppRequest(_) | What::DynamoDbRequest(_) => Some(Self(event)),
+            What::AppRequest(_) | What::DynamoDbRequest(_) => Some(Self(Box::new(event))),
             _ => None,
         }
     }
@@ -64,7 +65,7 @@ impl Request {
     /// The request was refused, or failed, before an entry was opened: its one and only event.
     pub fn ended(mut self, outcome: Outcome, closing: Closing) -> Event {
         end(&mut self.0, outcome, closing);
-        self.0
+        *self.0
     }
 
     /// Writes the entry down. From here on the call may leave.

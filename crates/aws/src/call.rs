@@ -32,6 +32,13 @@ pub struct Call {
     giving: Option<KeyGiving>,
 }
 
+/// What a request's head says of the call, read once: where it goes, and so whether the body must be read as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallHead {
+    endpoint: Endpoint,
+    signed: bool,
+}
+
 /// How the call's facts are read from a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
@@ -56,22 +63,8 @@ impl Reading {
     }
 }
 
-impl Call {
-    /// Whether [`Call::parse`] needs the body: for DynamoDB and wherever the operation stands in a form (STS, IAM, EC2, …)
-    /// it must be read first, for all else it may stream.
-    /// A request without an endpoint needs none: `parse` refuses it.
-    pub fn needs_body(parts: &Parts) -> bool {
-        let authorization = Authorization::of_request(parts).ok();
-        let endpoint =
-            Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope));
-        endpoint.is_ok_and(|endpoint| match Reading::of(endpoint.service()) {
-            Reading::S3 => false,
-            Reading::DynamoDb | Reading::Query => true,
-            Reading::Other => spoken::read(endpoint.service(), parts) == Ok(Spoken::Form),
-        })
-    }
-
-    /// Parses a request. `body` is the whole body, where [`Call::needs_body`] asks for it.
+impl CallHead {
+    /// Reads a request's head.
     ///
     /// The client's signature is *not* checked here (the agent does not know the client's keys); its credential scope is
     /// read, and must agree with host and target. A request without a signature still gives a call, so that it can be
@@ -79,7 +72,7 @@ impl Call {
     ///
     /// # Errors
     /// [`BadCall`] says what could not be understood.
-    pub fn parse(parts: &Parts, body: Option<&[u8]>) -> Result<Self, BadCall> {
+    pub fn parse(parts: &Parts) -> Result<Self, BadCall> {
         let authorization = match Authorization::of_request(parts) {
             Ok(authorization) => Some(authorization),
             Err(VerifyError::Missing) => None,
@@ -87,12 +80,31 @@ impl Call {
         };
         let endpoint =
             Endpoint::of_request(parts, authorization.as_ref().map(Authorization::scope))?;
+        Ok(Self { endpoint, signed: authorization.is_some() })
+    }
+
+    /// Whether the call's facts stand in the body as well: for DynamoDB and wherever the operation stands in a form
+    /// (STS, IAM, EC2, …) it must be read first, for all else it may stream.
+    pub fn needs_body(&self, parts: &Parts) -> bool {
+        let service = self.endpoint.service();
+        match Reading::of(service) {
+            Reading::S3 => false,
+            Reading::DynamoDb | Reading::Query => true,
+            Reading::Other => spoken::read(service, parts) == Ok(Spoken::Form),
+        }
+    }
+
+    /// The call. `body` is the whole body, where [`CallHead::needs_body`] asks for it.
+    ///
+    /// # Errors
+    /// [`BadCall`] says what could not be understood.
+    pub fn with_body(self, parts: &Parts, body: Option<&[u8]>) -> Result<Call, BadCall> {
+        let Self { endpoint, signed } = self;
         let service = endpoint.service();
-        let signed = authorization.is_some();
         let reading = Reading::of(service);
         match reading {
-            Reading::S3 => return Ok(Self::s3(parts, endpoint, signed)),
-            Reading::Other => return Self::other(parts, endpoint, (signed, body)),
+            Reading::S3 => return Ok(Call::s3(parts, endpoint, signed)),
+            Reading::Other => return Call::other(parts, endpoint, (signed, body)),
             Reading::DynamoDb | Reading::Query => {}
         }
         let rule = |rule| BadCall::Protocol { service: service.name(), rule };
@@ -103,12 +115,22 @@ impl Call {
         if parts.uri.path() != "/" {
             return Err(rule("must have the path `/`"));
         }
-        let call = Self { signed, method: parts.method.clone(), ..Self::describe(endpoint, "") };
+        let call = Call { signed, method: parts.method.clone(), ..Call::describe(endpoint, "") };
         let call = match reading {
             Reading::DynamoDb => call.with_json(parts, body)?,
             _ => call.with_form(parts, body)?,
         };
         Ok(call.with_keys())
+    }
+}
+
+impl Call {
+    /// Parses a request whose body is at hand: [`CallHead`] in one step.
+    ///
+    /// # Errors
+    /// [`BadCall`] says what could not be understood.
+    pub fn parse(parts: &Parts, body: Option<&[u8]>) -> Result<Self, BadCall> {
+        CallHead::parse(parts)?.with_body(parts, body)
     }
 
     /// A service whose requests are read no further than their operation.
@@ -347,7 +369,7 @@ pub enum BadCall {
     /// The action of a Query request is not certain.
     #[error(transparent)]
     Action(#[from] BadAction),
-    /// The caller of `parse` did not give the body that `needs_body` asks for.
+    /// The body that `needs_body` asks for was not given.
     #[error("the body of a {service} request has to be read first")]
     NoBody {
         /// The service, for people.
@@ -372,7 +394,7 @@ mod tests {
     use http::Request;
     use http::request::Parts;
 
-    use super::{BadCall, Call};
+    use super::{BadCall, Call, CallHead};
     use crate::endpoint::Endpoint;
     use crate::reply::Fault;
     use crate::service::Service;
@@ -402,7 +424,7 @@ mod tests {
         let authorization = authorization("dynamodb", "us-east-1");
         let headers = [("host", DYNAMODB), JSON, GET_ITEM, ("authorization", &authorization)];
         let parts = parts("POST", "/", &headers);
-        assert!(Call::needs_body(&parts));
+        assert!(CallHead::parse(&parts).unwrap().needs_body(&parts));
         let body = br#"{"TableName":"T","Key":{"id":{"S":"secret"}}}"#;
         let call = Call::parse(&parts, Some(body)).unwrap();
         assert_eq!(
@@ -434,7 +456,7 @@ mod tests {
              &X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Security-Token=secret&X-Amz-Signature={zeros}"
         );
         let parts = parts("GET", &uri, &[("host", "bucket.s3.amazonaws.com")]);
-        assert!(!Call::needs_body(&parts));
+        assert!(!CallHead::parse(&parts).unwrap().needs_body(&parts));
         let call = Call::parse(&parts, None).unwrap();
         assert_eq!(
             (call.operation(), call.bucket(), call.key()),
@@ -473,7 +495,7 @@ mod tests {
         ] {
             let headers: Vec<(&str, &str)> = [("host", STS)].into_iter().chain(headers).collect();
             let parts = parts(method, uri, &headers);
-            assert!(Call::needs_body(&parts), "{uri}");
+            assert!(CallHead::parse(&parts).unwrap().needs_body(&parts), "{uri}");
             let call = Call::parse(&parts, Some(body.as_bytes())).unwrap();
             assert!(call.hands_out_keys(), "{uri} {body}");
             assert_eq!(call.is_signed(), headers.contains(&signed));

@@ -8,8 +8,8 @@
 //! 1. Beside the user, the local proxy asks [`endpoint::is_aws_host`] whether a CONNECT is for AWS,
 //!    and checks the client's signature against its throwaway keys with [`sigv4::verify`].
 //!    A failure becomes the service's own error with [`reply::ErrorReply`].
-//! 2. In the agent, [`Call::needs_body`] says whether the body has to be read (DynamoDB, STS) or may
-//!    stream (S3), and [`Call::parse`] gives the facts that are decided and audited on. **One** parsed
+//! 2. In the agent, [`CallHead::parse`] reads the head, which says whether the body has to be read (DynamoDB, STS) or
+//!    may stream (S3), and [`CallHead::with_body`] gives the facts that are decided and audited on. **One** parsed
 //!    [`Endpoint`] yields host, service, region and partition together; host, credential scope and
 //!    `X-Amz-Target` must agree or there is no call.
 //! 3. [`session_name::session_name`] turns the user's name into a role session name for AssumeRole.
@@ -42,7 +42,7 @@ pub mod sts;
 mod table;
 
 pub use arn::{AccountId, Arn, BadArn, RoleArn};
-pub use call::{BadCall, Call};
+pub use call::{BadCall, Call, CallHead};
 pub use endpoint::Endpoint;
 pub use partition::Partition;
 pub use region::Region;

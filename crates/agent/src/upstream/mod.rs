@@ -62,7 +62,7 @@ impl Connections {
         let origin = Origin::of(request.uri()).map_err(Failed::Unsent)?;
         match http {
             Http::One => self.send_by_1(origin, relative(request)).await,
-            Http::Two => self.send_by_2(origin, request).await,
+            Http::Two => Box::pin(self.send_by_2(origin, request)).await,
         }
     }
 

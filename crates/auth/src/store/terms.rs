@@ -26,8 +26,19 @@ const MOST_WORDS: usize = 128;
 const MOST_ASKED: usize = 16;
 /// Shortest beginning that may be asked for: a shorter one fits too many words.
 const SHORTEST_BEGINNING: usize = 3;
-/// Fields that are looked up otherwise or are on every entry.
-const NOT_TEXT: [&str; 6] = ["uid", "time", "ei", "cluster_name", "sid", "session_id"];
+/// Fields that are looked up otherwise, are on every entry, or are measures.
+const NOT_TEXT: [&str; 10] = [
+    "uid",
+    "time",
+    "ei",
+    "cluster_name",
+    "sid",
+    "session_id",
+    "server_id",
+    "duration_ms",
+    "bytes_in",
+    "bytes_out",
+];
 
 /// What an exact term is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,7 +50,8 @@ impl Apps {
         visit: Visit,
     ) -> Response {
         let reader = Reader::of(&request);
-        reader.show(self.answer_in_text(at, request, visit).await, &self.pages()).await
+        let answer = Box::pin(self.answer_in_text(at, request, visit)).await;
+        reader.show(answer, &self.pages()).await
     }
 
     /// Answers on a subdomain at which no app is.
