@@ -56,7 +56,7 @@ for mode, options in MODES.items():
         data = DATA[:size]
         client.put_object(Bucket=bucket, Key=f"{mode}/{size}", Body=io.BytesIO(data))
         assert client.get_object(Bucket=bucket, Key=f"{mode}/{size}")["Body"].read() == data, (mode, size)
-for algorithm in ("CRC32", "SHA1", "SHA256"):
+for algorithm in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"):
     reply = plain.put_object(Bucket=bucket, Key=algorithm, Body=io.BytesIO(DATA), ChecksumAlgorithm=algorithm)
     assert reply[f"Checksum{algorithm}"], reply
 plain.put_object(Bucket=bucket, Key="one way", Body=OneWay(DATA), ContentLength=len(DATA))

@@ -1,4 +1,5 @@
-"""Uploads to S3 in signed chunks (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD[-TRAILER]`), as SDKs in Go, Java and Rust do.
+"""Uploads to S3 in signed chunks (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD[-TRAILER]`), as SDKs in Go, Java and Rust do,
+and downloads what it has uploaded.
 
 The head is signed by botocore, the chunks here. Prints `ok`.
 
@@ -119,4 +120,11 @@ else:
     stored = s3.head_object(Bucket=bucket, Key=urllib.parse.unquote(target.path.split("/", 2)[2]))
     assert stored["ContentLength"] == length, stored
     assert "aws-chunked" not in stored.get("ContentEncoding", ""), stored
+    name = {"Bucket": bucket, "Key": urllib.parse.unquote(target.path.split("/", 2)[2])}
+    back, size = hashlib.md5(), 0
+    for part in s3.get_object(**name)["Body"].iter_chunks(1 << 20):
+        back.update(part)
+        size += len(part)
+    assert size == length and back.digest() == md5.digest(), size
+    s3.delete_object(**name)
 print("ok")

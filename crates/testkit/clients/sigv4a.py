@@ -52,9 +52,14 @@ assert opener.open(presigned("GET")).read() == data
 assert opener.open(urllib.request.Request(presigned("PUT"), data=b"again", method="PUT")).status == 200
 assert send("GET") == b"again"
 
+
+def another_second(date):
+    return date[:-2] + ("0Z" if date[-2] == "9" else "9Z")
+
+
 for change in (
     lambda headers: headers.update({"X-Amz-Region-Set": "*"}),
-    lambda headers: headers.update({"X-Amz-Date": headers["X-Amz-Date"][:-2] + "9Z"}),
+    lambda headers: headers.update({"X-Amz-Date": another_second(headers["X-Amz-Date"])}),
 ):
     try:
         send("GET", change=change)

@@ -10,6 +10,7 @@
 )]
 
 pub mod browser;
+pub mod canary;
 pub mod clients;
 pub mod cluster;
 pub mod lived_in;

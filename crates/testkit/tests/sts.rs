@@ -7,9 +7,11 @@
     reason = "a test that tells one story in one piece"
 )]
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::canary;
 use testkit::clients::{self, Road};
 use testkit::cluster::{Cluster, Plan, ROLE, role_arn};
 use testkit::process::{Said, run, wait_until};
@@ -113,28 +115,76 @@ fn keys_of_ours_lead_to_other_roles_in_chains_and_end_with_the_agent_and_the_ses
     let _ = call(Road::HttpsProxy(&https), &CALLER, Some(&fresh)).failed();
 }
 
+/// Profiles of a person's own, each of which assumes a role by the keys of another.
+fn chain(first: &str, settings: &str) -> String {
+    let profile = |role: &str, source: &str| {
+        let arn = role_arn(role);
+        let name = format!("[profile {role}]\nrole_arn = {arn}\nrole_session_name = profile");
+        format!("{name}\n{source}\n{settings}\n")
+    };
+    profile("chained", first) + &profile("further", "source_profile = chained")
+}
+
+/// The AWS CLI and boto3 are by the profiles who they should be; gives what they said.
+fn check_chain(road: Road<'_>, home: &Path, config: &Path) -> String {
+    let mut seen = String::new();
+    let mut tool = |mut command: Command, expected: &str| {
+        command.env("HOME", home).env("AWS_CONFIG_FILE", config);
+        let said = run(command, "");
+        assert_eq!(said.ok().trim(), expected, "{road:?}");
+        seen.push_str(&said.stderr);
+    };
+    for role in ["chained", "further", "further"] {
+        let mut command = clients::aws_cli(road, &CALLER);
+        command.args(["--profile", role, "--debug"]);
+        tool(command, &assumed(role, "profile"));
+    }
+    let both = ["chained", "further"].map(|role| assumed(role, "profile")).join("\n");
+    tool(clients::python(road, "role_chain.py", &["chained", "further"]), &both);
+    seen
+}
+
 #[test]
 fn a_profile_that_assumes_a_role_works_through_both_kinds_of_proxy() {
     let cluster = Cluster::start();
     let tsh = cluster.ready_tsh();
     let https = tsh.proxy_aws(&[]);
     let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
+    let mut seen = String::new();
     for (name, road) in [("a", Road::HttpsProxy(&https)), ("b", Road::EndpointUrl(&endpoint))] {
         let folder = cluster.folder().join(format!("profiles-{name}"));
         std::fs::create_dir_all(&folder).unwrap();
-        let chained = |role: &str, source: &str| {
-            let arn = role_arn(role);
-            format!("[profile {role}]\nrole_arn = {arn}\nrole_session_name = profile\n{source}\n")
-        };
-        let text = chained("chained", "credential_source = Environment")
-            + &chained("further", "source_profile = chained");
-        std::fs::write(folder.join("config"), text).unwrap();
-        for role in ["chained", "further", "further"] {
-            let mut command = clients::aws_cli(road, &CALLER);
-            command.args(["--profile", role]).env("HOME", &folder);
-            command.env("AWS_CONFIG_FILE", folder.join("config"));
-            assert_eq!(run(command, "").ok().trim(), assumed(role, "profile"), "{name}");
-        }
+        let config = folder.join("config");
+        std::fs::write(&config, chain("credential_source = Environment", "")).unwrap();
+        seen.push_str(&check_chain(road, &folder, &config));
+    }
+    // Neither in what `--debug` says nor in the cache of the AWS CLI.
+    canary::assert_unseen(&cluster, seen.as_bytes());
+}
+
+#[test]
+fn a_profile_of_ones_own_chains_from_one_that_tsh_has_written() {
+    let cluster = Cluster::start();
+    let tsh = cluster.ready_tsh();
+    let _ = tsh.run(&["aws-profile", "write", "--name", "work", "--region", "us-east-1"]).ok();
+    let config = tsh.home().join(".aws/config");
+    let written = std::fs::read_to_string(&config).unwrap();
+    // What is told to people: the two lines of the written profile that say where the proxy is.
+    let settings: Vec<&str> = written
+        .lines()
+        .filter(|line| line.starts_with("endpoint_url") || line.starts_with("ca_bundle"))
+        .collect();
+    assert_eq!(settings.len(), 2, "{written}");
+    let own = chain("source_profile = work", &settings.join("\n"));
+    std::fs::write(&config, format!("{written}\n{own}")).unwrap();
+    let seen = check_chain(Road::Direct(&[]), tsh.home(), &config);
+    canary::assert_unseen(&cluster, seen.as_bytes());
+    // Logged out of, the chain is cut, although the AWS CLI has the keys in its cache.
+    let _ = tsh.run(&["logout"]).ok();
+    for role in ["chained", "further"] {
+        let mut command = clients::aws_cli(Road::Direct(&[]), &CALLER);
+        command.args(["--profile", role]).env("HOME", tsh.home());
+        let _ = run(command, "").failed();
     }
 }
 

@@ -58,13 +58,16 @@ pub fn is_of_streams(operation: &str) -> bool {
     matches!(operation, "DescribeStream" | "GetRecords" | "GetShardIterator" | "ListStreams")
 }
 
-/// Writes an answer with its members sorted: the engine keeps items in hash maps, whose order
-/// differs from call to call, and equal calls are to give equal bytes.
+/// Writes an answer with its members sorted, and the tables of a call over several: the engine keeps
+/// items in hash maps, whose order differs from call to call, and equal calls are to give equal bytes.
 fn write<T: Serialize>(answer: &T) -> Outcome {
-    let sorted = serde_json::to_value(answer);
-    sorted
-        .map(|value| value.to_string())
-        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    let mut sorted = serde_json::to_value(answer)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+    let consumed = sorted.get_mut("ConsumedCapacity").and_then(serde_json::Value::as_array_mut);
+    if let Some(tables) = consumed {
+        tables.sort_by_key(|table| table["TableName"].as_str().unwrap_or_default().to_owned());
+    }
+    Ok(sorted.to_string())
 }
 
 fn read<T: DeserializeOwned>(body: &str) -> Result<T, DynoxideError> {
@@ -192,6 +195,27 @@ mod tests {
         let one = run(&engine, "GetItem", get).unwrap().unwrap();
         for _ in 0..20 {
             assert_eq!(run(&engine, "GetItem", get).unwrap().unwrap(), one);
+        }
+    }
+
+    #[test]
+    fn capacity_of_several_tables_is_listed_by_their_names() {
+        let engine = Database::memory().unwrap();
+        for name in ["one", "two", "six", "ten"] {
+            let create = format!(
+                r#"{{"TableName":"{name}","AttributeDefinitions":[{{"AttributeName":"pk","AttributeType":"S"}}],"KeySchema":[{{"AttributeName":"pk","KeyType":"HASH"}}],"BillingMode":"PAY_PER_REQUEST"}}"#
+            );
+            run(&engine, "CreateTable", &create).unwrap().unwrap();
+        }
+        let gets = ["two", "ten", "one", "six"].map(|name| {
+            format!(r#"{{"Get":{{"TableName":"{name}","Key":{{"pk":{{"S":"a"}}}}}}}}"#)
+        });
+        let call =
+            format!(r#"{{"TransactItems":[{}],"ReturnConsumedCapacity":"TOTAL"}}"#, gets.join(","));
+        for _ in 0..20 {
+            let answer = run(&engine, "TransactGetItems", &call).unwrap().unwrap();
+            let places = ["one", "six", "ten", "two"].map(|name| answer.find(name).unwrap());
+            assert!(places.is_sorted(), "{answer}");
         }
     }
 }
