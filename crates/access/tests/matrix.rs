@@ -21,6 +21,7 @@ use access::{
     AccessRequest, App, Claims, ClusterName, Denial, DenialReason, Lock, LockName, LockTarget,
     Policy, ResourceFacts, Role, RuleRequest, SystemRole, UserNow, Verb, decide, may, presets,
 };
+use aws::RoleArn;
 
 use support::{
     ELSEWHERE, READER, WRITER, app, app_name, call, claims, host_identity, hour, identity, now,
@@ -68,6 +69,7 @@ fn roles() -> Vec<Role> {
         role("no-own-team", "deny:\n  app_labels: {team: '{{external.team}}'}\n"),
         role("broken-deny", "deny:\n  app_labels: {env: '^($'}\n"),
         role("broken-deny-template", "deny:\n  aws_role_arns: ['{{oops}}']\n"),
+        role("no-writer", &format!("deny:\n  aws_role_arns: ['{WRITER}']\n")),
         role("mfa-reader", &everything("options:\n  require_session_mfa: yes\n")),
         role("key-reader", &everything("options:\n  require_session_mfa: hardware_key\n")),
         role("pinned-reader", &everything("options:\n  pin_source_ip: true\n")),
@@ -157,6 +159,7 @@ struct Scene {
     claims: Claims,
     policy: Policy,
     operation: &'static str,
+    chain: Vec<RoleArn>,
 }
 
 impl Scene {
@@ -164,7 +167,7 @@ impl Scene {
         let app = app("prod", &[("env", "prod")]);
         let claims = alice(&["reader", "by-trait"], &app, READER);
         let policy = policy(&roles(), &claims);
-        Self { app, claims, policy, operation: "ListTables" }
+        Self { app, claims, policy, operation: "ListTables", chain: Vec::new() }
     }
 
     fn session(mut self, change: impl Fn(&mut access::AppSession)) -> Self {
@@ -197,6 +200,17 @@ impl Scene {
         })
     }
 
+    /// Made by the keys of the last of these roles.
+    fn chain(self, arns: &[&str]) -> Self {
+        Self { chain: arns.iter().map(|arn| support::arn(arn)).collect(), ..self }
+    }
+
+    fn bound_to(self, account: &str) -> Self {
+        self.app(|app| {
+            app.metadata.labels.insert("aws_account_id".to_owned(), account.to_owned());
+        })
+    }
+
     fn lock(self, target: LockTarget) -> Self {
         self.policy(|policy| {
             let mut lock = Lock::new(LockName::parse("l1").unwrap(), target.clone());
@@ -207,7 +221,8 @@ impl Scene {
 
     fn answer(self) -> Result<access::Grant, Denial> {
         let call = call(self.operation);
-        let request = AccessRequest { app: &self.app, call: &call, chain: &[], now: now() };
+        let chain = self.chain.as_slice();
+        let request = AccessRequest { app: &self.app, call: &call, chain, now: now() };
         decide(&identity(self.claims), &request, &self.policy)
     }
 }
@@ -289,6 +304,44 @@ fn sessions() -> Vec<(&'static str, Scene)> {
             }),
         ),
         ("the session is for no AWS role", Scene::new().session(|session| session.aws_role = None)),
+    ]
+}
+
+/// Calls by the keys of other roles.
+fn chains() -> Vec<(&'static str, Scene)> {
+    let no_writer = |user: &mut UserNow| user.roles.push(role_name("no-writer"));
+    vec![
+        ("by the keys of another role", Scene::new().chain(&[WRITER])),
+        ("by the keys of a role of another account", Scene::new().chain(&[WRITER, ELSEWHERE])),
+        (
+            "by the keys of a role of another account, the app is bound to its own",
+            Scene::new().bound_to("123456789012").chain(&[ELSEWHERE]),
+        ),
+        (
+            "by keys that were got by way of another account, the app is bound to its own",
+            Scene::new().bound_to("123456789012").chain(&[ELSEWHERE, WRITER]),
+        ),
+        ("the role of the keys is denied", Scene::new().user(no_writer).chain(&[WRITER])),
+        (
+            "a role that the keys were got by is denied",
+            Scene::new().user(no_writer).chain(&[WRITER, ELSEWHERE]),
+        ),
+        (
+            "a role that has no part in it is denied",
+            Scene::new().user(no_writer).chain(&[ELSEWHERE]),
+        ),
+        (
+            "by the keys of another role, the session's own is denied since",
+            Scene::new().user(|user| user.roles.push(role_name("no-reader"))).chain(&[WRITER]),
+        ),
+        (
+            "by the keys of another role, the session has ended",
+            Scene::new().session(|session| session.expires = now()).chain(&[WRITER]),
+        ),
+        (
+            "the call by the keys of another role would hand out keys",
+            Scene { operation: "AssumeRole", ..Scene::new().chain(&[WRITER]) },
+        ),
     ]
 }
 
@@ -412,6 +465,17 @@ fn one_thing_wrong(picture: &mut String) {
     writeln!(picture, "a host asks: ✘ {}\n    {denial}", denial.code()).unwrap();
 }
 
+fn chains_of_roles(picture: &mut String) {
+    picture.push_str("\n# Chains of roles\n\n");
+    for (what, scene) in chains() {
+        let answer = scene.answer();
+        writeln!(picture, "{what}: {}", mark(&answer)).unwrap();
+        if let Err(denial) = answer {
+            writeln!(picture, "    {denial}").unwrap();
+        }
+    }
+}
+
 fn sentences(picture: &mut String) {
     picture.push_str("\n# What people read when roles refuse\n\n");
     let sets: &[(&[&str], usize)] = &[
@@ -526,6 +590,7 @@ fn the_picture_is_the_committed_one() {
     let mut picture = String::new();
     roles_and_apps(&mut picture);
     one_thing_wrong(&mut picture);
+    chains_of_roles(&mut picture);
     sentences(&mut picture);
     preset_rules(&mut picture);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix.txt");
@@ -556,9 +621,8 @@ fn every_rule_is_in_the_picture() {
 
 #[test]
 fn every_refusal_names_user_app_and_remedy() {
-    for (what, scene) in
-        certificates().into_iter().chain(sessions()).chain(locks()).chain(accounts())
-    {
+    let all = certificates().into_iter().chain(sessions()).chain(locks()).chain(accounts());
+    for (what, scene) in all.chain(chains()) {
         let Err(denial) = scene.answer() else { continue };
         let text = denial.to_string();
         assert!(text.starts_with("alice may not use app `prod`"), "{what}: {text}");
