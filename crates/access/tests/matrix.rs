@@ -9,6 +9,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "support/chains.rs"]
+mod chains;
 mod support;
 
 use std::fmt::Write;
@@ -307,44 +309,6 @@ fn sessions() -> Vec<(&'static str, Scene)> {
     ]
 }
 
-/// Calls by the keys of other roles.
-fn chains() -> Vec<(&'static str, Scene)> {
-    let no_writer = |user: &mut UserNow| user.roles.push(role_name("no-writer"));
-    vec![
-        ("by the keys of another role", Scene::new().chain(&[WRITER])),
-        ("by the keys of a role of another account", Scene::new().chain(&[WRITER, ELSEWHERE])),
-        (
-            "by the keys of a role of another account, the app is bound to its own",
-            Scene::new().bound_to("123456789012").chain(&[ELSEWHERE]),
-        ),
-        (
-            "by keys that were got by way of another account, the app is bound to its own",
-            Scene::new().bound_to("123456789012").chain(&[ELSEWHERE, WRITER]),
-        ),
-        ("the role of the keys is denied", Scene::new().user(no_writer).chain(&[WRITER])),
-        (
-            "a role that the keys were got by is denied",
-            Scene::new().user(no_writer).chain(&[WRITER, ELSEWHERE]),
-        ),
-        (
-            "a role that has no part in it is denied",
-            Scene::new().user(no_writer).chain(&[ELSEWHERE]),
-        ),
-        (
-            "by the keys of another role, the session's own is denied since",
-            Scene::new().user(|user| user.roles.push(role_name("no-reader"))).chain(&[WRITER]),
-        ),
-        (
-            "by the keys of another role, the session has ended",
-            Scene::new().session(|session| session.expires = now()).chain(&[WRITER]),
-        ),
-        (
-            "the call by the keys of another role would hand out keys",
-            Scene { operation: "AssumeRole", ..Scene::new().chain(&[WRITER]) },
-        ),
-    ]
-}
-
 /// Locks, in force or not.
 fn locks() -> Vec<(&'static str, Scene)> {
     vec![
@@ -465,17 +429,6 @@ fn one_thing_wrong(picture: &mut String) {
     writeln!(picture, "a host asks: ✘ {}\n    {denial}", denial.code()).unwrap();
 }
 
-fn chains_of_roles(picture: &mut String) {
-    picture.push_str("\n# Chains of roles\n\n");
-    for (what, scene) in chains() {
-        let answer = scene.answer();
-        writeln!(picture, "{what}: {}", mark(&answer)).unwrap();
-        if let Err(denial) = answer {
-            writeln!(picture, "    {denial}").unwrap();
-        }
-    }
-}
-
 fn sentences(picture: &mut String) {
     picture.push_str("\n# What people read when roles refuse\n\n");
     let sets: &[(&[&str], usize)] = &[
@@ -590,7 +543,7 @@ fn the_picture_is_the_committed_one() {
     let mut picture = String::new();
     roles_and_apps(&mut picture);
     one_thing_wrong(&mut picture);
-    chains_of_roles(&mut picture);
+    chains::draw(&mut picture);
     sentences(&mut picture);
     preset_rules(&mut picture);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix.txt");
@@ -622,7 +575,7 @@ fn every_rule_is_in_the_picture() {
 #[test]
 fn every_refusal_names_user_app_and_remedy() {
     let all = certificates().into_iter().chain(sessions()).chain(locks()).chain(accounts());
-    for (what, scene) in all.chain(chains()) {
+    for (what, scene) in all.chain(chains::scenes()) {
         let Err(denial) = scene.answer() else { continue };
         let text = denial.to_string();
         assert!(text.starts_with("alice may not use app `prod`"), "{what}: {text}");

@@ -32,6 +32,8 @@ class Counting:
         return self.at
 
 
+boto3.set_stream_logger("botocore.awsrequest")
+boto3.set_stream_logger("botocore.httpsession")
 s3 = boto3.client("s3", config=Config(retries={"total_max_attempts": 1}))
 for expected in sys.argv[2:]:
     body = Counting()

@@ -98,7 +98,7 @@ fn other_roles(proxy: &LocalProxy) -> String {
     for role in ["chained", "further"] {
         let arn = role_arn(role);
         let assume = ["sts", "assume-role", "--debug", "--output", "json", "--role-arn", &arn];
-        let said = call(&[&assume[..], &["--role-session-name", "x"]].concat(), keys.as_ref());
+        let said = call(&[&assume[..], &["--role-session-name", "canary"]].concat(), keys.as_ref());
         let answer: Value = serde_json::from_str(said.ok()).unwrap();
         seen.push_str(&said.stdout);
         seen.push_str(&said.stderr);
