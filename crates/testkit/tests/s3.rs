@@ -75,6 +75,9 @@ fn sigv4a_goes_through_both_proxies_and_is_signed_again() {
     }
 }
 
+/// More than the head of any request.
+const HEAD: u64 = 16 << 10;
+
 #[test]
 fn a_large_upload_is_not_sent_where_aws_or_a_rule_refuses_it() {
     let cluster = Cluster::start();
@@ -83,7 +86,7 @@ fn a_large_upload_is_not_sent_where_aws_or_a_rule_refuses_it() {
     let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
     let roads = [Road::HttpsProxy(&proxy), Road::EndpointUrl(&endpoint)];
     let _ = run(clients::aws_cli(roads[0], &["s3", "mb", "s3://large"]), "").ok();
-    // How many bytes of its body the client reads.
+    // How many bytes the client sends.
     let upload = |road: Road<'_>, expected: &str| {
         let said = run(clients::python(road, "expect.py", &["large", expected]), "");
         let line = said.ok().trim().to_owned();
@@ -96,7 +99,7 @@ fn a_large_upload_is_not_sent_where_aws_or_a_rule_refuses_it() {
         cluster.sandbox.tell("roles", &may(&[]));
         assert!(upload(road, "put") >= 50 << 20);
         cluster.sandbox.tell("roles", &may(&["s3:Get*"]));
-        assert_eq!(upload(road, "refused"), 0, "refused by AWS");
+        assert!(upload(road, "refused") < HEAD, "refused by AWS");
     }
     cluster.sandbox.tell("roles", &may(&[]));
     let deny = format!(
@@ -108,6 +111,6 @@ fn a_large_upload_is_not_sent_where_aws_or_a_rule_refuses_it() {
         (said.code != 0).then_some(())
     });
     for road in roads {
-        assert_eq!(upload(road, "refused"), 0, "refused by a rule");
+        assert!(upload(road, "refused") < HEAD, "refused by a rule");
     }
 }
