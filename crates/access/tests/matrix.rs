@@ -9,6 +9,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "support/chains.rs"]
+mod chains;
 mod support;
 
 use std::fmt::Write;
@@ -21,6 +23,7 @@ use access::{
     AccessRequest, App, Claims, ClusterName, Denial, DenialReason, Lock, LockName, LockTarget,
     Policy, ResourceFacts, Role, RuleRequest, SystemRole, UserNow, Verb, decide, may, presets,
 };
+use aws::RoleArn;
 
 use support::{
     ELSEWHERE, READER, WRITER, app, app_name, assert_committed, call, claims, host_identity, hour,
@@ -68,6 +71,7 @@ fn roles() -> Vec<Role> {
         role("no-own-team", "deny:\n  app_labels: {team: '{{external.team}}'}\n"),
         role("broken-deny", "deny:\n  app_labels: {env: '^($'}\n"),
         role("broken-deny-template", "deny:\n  aws_role_arns: ['{{oops}}']\n"),
+        role("no-writer", &format!("deny:\n  aws_role_arns: ['{WRITER}']\n")),
         role("mfa-reader", &everything("options:\n  require_session_mfa: yes\n")),
         role("key-reader", &everything("options:\n  require_session_mfa: hardware_key\n")),
         role("pinned-reader", &everything("options:\n  pin_source_ip: true\n")),
@@ -157,6 +161,7 @@ struct Scene {
     claims: Claims,
     policy: Policy,
     operation: &'static str,
+    chain: Vec<RoleArn>,
 }
 
 impl Scene {
@@ -164,7 +169,7 @@ impl Scene {
         let app = app("prod", &[("env", "prod")]);
         let claims = alice(&["reader", "by-trait"], &app, READER);
         let policy = policy(&roles(), &claims);
-        Self { app, claims, policy, operation: "ListTables" }
+        Self { app, claims, policy, operation: "ListTables", chain: Vec::new() }
     }
 
     fn session(mut self, change: impl Fn(&mut access::AppSession)) -> Self {
@@ -197,6 +202,17 @@ impl Scene {
         })
     }
 
+    /// Made by the keys of the last of these roles.
+    fn chain(self, arns: &[&str]) -> Self {
+        Self { chain: arns.iter().map(|arn| support::arn(arn)).collect(), ..self }
+    }
+
+    fn bound_to(self, account: &str) -> Self {
+        self.app(|app| {
+            app.metadata.labels.insert("aws_account_id".to_owned(), account.to_owned());
+        })
+    }
+
     fn lock(self, target: LockTarget) -> Self {
         self.policy(|policy| {
             let mut lock = Lock::new(LockName::parse("l1").unwrap(), target.clone());
@@ -207,7 +223,8 @@ impl Scene {
 
     fn answer(self) -> Result<access::Grant, Denial> {
         let call = call(self.operation);
-        let request = AccessRequest { app: &self.app, call: &call, chain: &[], now: now() };
+        let chain = self.chain.as_slice();
+        let request = AccessRequest { app: &self.app, call: &call, chain, now: now() };
         decide(&identity(self.claims), &request, &self.policy)
     }
 }
@@ -526,6 +543,7 @@ fn the_picture_is_the_committed_one() {
     let mut picture = String::new();
     roles_and_apps(&mut picture);
     one_thing_wrong(&mut picture);
+    chains::draw(&mut picture);
     sentences(&mut picture);
     preset_rules(&mut picture);
     assert_committed(&picture, "matrix.txt");
@@ -547,9 +565,8 @@ fn every_rule_is_in_the_picture() {
 
 #[test]
 fn every_refusal_names_user_app_and_remedy() {
-    for (what, scene) in
-        certificates().into_iter().chain(sessions()).chain(locks()).chain(accounts())
-    {
+    let all = certificates().into_iter().chain(sessions()).chain(locks()).chain(accounts());
+    for (what, scene) in all.chain(chains::scenes()) {
         let Err(denial) = scene.answer() else { continue };
         let text = denial.to_string();
         assert!(text.starts_with("alice may not use app `prod`"), "{what}: {text}");

@@ -477,7 +477,12 @@ mod tests {
                 vec![FORM, signed],
                 "Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/x",
             ),
-            ("POST", "/", vec![FORM], "Action=AssumeRoleWithWebIdentity&WebIdentityToken=secret"),
+            (
+                "POST",
+                "/?RoleArn=arn:aws:iam::123456789012:role/x",
+                vec![FORM],
+                "Action=AssumeRoleWithWebIdentity&WebIdentityToken=secret",
+            ),
             (
                 "GET",
                 "/?Action=AssumeRole&RoleArn=arn:aws:iam::123456789012:role/x",
@@ -491,7 +496,18 @@ mod tests {
                 vec![FORM, signed],
                 "Version=2011-06-15",
             ),
-            ("POST", "/?Version=2011-06-15", vec![FORM], "Action=AssumeRoleWithSAML"),
+            (
+                "POST",
+                "/?Version=2011-06-15",
+                vec![FORM],
+                "Action=AssumeRoleWithSAML&SAMLAssertion=secret&RoleArn=arn:aws:iam::123456789012:role/x",
+            ),
+            (
+                "POST",
+                "/?RoleArn=arn:aws:iam::123456789012:role/x",
+                vec![FORM, signed],
+                "Action=AssumeRoleWithWebIdentity&WebIdentityToken=secret",
+            ),
         ] {
             let headers: Vec<(&str, &str)> = [("host", STS)].into_iter().chain(headers).collect();
             let parts = parts(method, uri, &headers);
@@ -499,7 +515,9 @@ mod tests {
             let call = Call::parse(&parts, Some(body.as_bytes())).unwrap();
             assert!(call.hands_out_keys(), "{uri} {body}");
             assert_eq!(call.is_signed(), headers.contains(&signed));
-            assert_eq!(call.key_giving().is_some(), call.is_signed(), "{uri} {body}");
+            let by_token = body.contains("AssumeRoleWith");
+            assert_eq!(call.is_meant_unsigned(), by_token && !call.is_signed(), "{uri} {body}");
+            assert_eq!(call.key_giving().is_some(), by_token != call.is_signed(), "{uri} {body}");
             assert!(!format!("{call:?}").contains("secret"), "{uri} {body}");
         }
         let parts = parts("POST", "/", &[("host", STS), FORM, signed]);

@@ -9,10 +9,12 @@
     reason = "a test that tells one story in one piece"
 )]
 
+use serde_json::Value;
 use testkit::canary;
 use testkit::clients::{self, Road};
 use testkit::cluster::{Cluster, Plan, role_arn};
 use testkit::process::run;
+use testkit::tsh::LocalProxy;
 
 #[test]
 fn no_aws_secret_is_seen_outside_the_agent() {
@@ -44,6 +46,7 @@ fn no_aws_secret_is_seen_outside_the_agent() {
         seen.push_str(&said.stdout);
         seen.push_str(&said.stderr);
     }
+    seen.push_str(&other_roles(&proxy));
     // Failures of AWS itself: STS refuses, the network is cut.
     cluster.sandbox.tell("fault", &serde_json::json!({ "throttle": 2 }));
     let said = tsh.aws(&["dynamodb", "list-tables"]);
@@ -63,4 +66,53 @@ fn no_aws_secret_is_seen_outside_the_agent() {
     ));
 
     canary::assert_unseen(&cluster, seen.as_bytes());
+    let of_others = real_keys_of(&cluster.sandbox.control("keys"), &["chained", "further"]);
+    assert!(of_others.len() >= 6, "id, secret and token of two roles: {}", of_others.len());
+    canary::assert_none_of(&of_others, &cluster, seen.as_bytes());
+}
+
+/// Other roles by STS, one with the keys of the other, and calls with what comes of it; everything that is said.
+fn other_roles(proxy: &LocalProxy) -> String {
+    let (mut seen, mut keys) = (String::new(), None);
+    let call = |words: &[&str], keys: Option<&Value>| {
+        let mut command = clients::aws_cli(Road::HttpsProxy(proxy), words);
+        for (name, field) in [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+            ("AWS_SESSION_TOKEN", "SessionToken"),
+        ] {
+            if let Some(keys) = keys {
+                command.env(name, keys[field].as_str().unwrap());
+            }
+        }
+        run(command, "")
+    };
+    for role in ["chained", "further"] {
+        let arn = role_arn(role);
+        let assume = ["sts", "assume-role", "--debug", "--output", "json", "--role-arn", &arn];
+        let said = call(&[&assume[..], &["--role-session-name", "canary"]].concat(), keys.as_ref());
+        let answer: Value = serde_json::from_str(said.ok()).unwrap();
+        seen.push_str(&said.stdout);
+        seen.push_str(&said.stderr);
+        keys = Some(answer["Credentials"].clone());
+        let said = call(&["dynamodb", "list-tables", "--debug"], keys.as_ref());
+        seen.push_str(said.ok());
+        seen.push_str(&said.stderr);
+    }
+    seen
+}
+
+/// Ids, secrets and tokens that AWS has given for these roles.
+fn real_keys_of(principals: &Value, roles: &[&str]) -> Vec<String> {
+    let arns: Vec<String> = roles.iter().map(|role| role_arn(role)).collect();
+    let of_role = |one: &&Value| {
+        let arn = one["session"]["role_arn"].as_str();
+        arn.is_some_and(|arn| arns.iter().any(|wanted| wanted == arn))
+    };
+    let found = principals.as_array().unwrap().iter().filter(of_role);
+    let parts = |one: &Value| {
+        [&one["access_key_id"], &one["secret_access_key"], &one["session"]["token"]]
+            .map(|part| part.as_str().unwrap().to_owned())
+    };
+    found.flat_map(parts).collect()
 }

@@ -9,8 +9,8 @@
 )]
 
 use testkit::clients::{self, Road};
-use testkit::cluster::{Cluster, clean};
-use testkit::process::run;
+use testkit::cluster::{Cluster, ROLE, clean, role_arn};
+use testkit::process::{run, wait_until};
 
 #[test]
 fn boto3_signs_and_sends_in_every_way_through_both_proxies() {
@@ -151,5 +151,45 @@ fn sigv4a_goes_through_both_proxies_and_is_signed_again() {
     {
         let said = run(clients::python(road, "sigv4a.py", &[bucket]), "");
         assert!(said.ok().ends_with("ok\n"), "{bucket}: {} {}", said.stdout, said.stderr);
+    }
+}
+
+/// More than the head of any request.
+const HEAD: u64 = 16 << 10;
+
+#[test]
+fn a_large_upload_is_not_sent_where_aws_or_a_rule_refuses_it() {
+    let cluster = Cluster::start();
+    let tsh = cluster.ready_tsh();
+    let proxy = tsh.proxy_aws(&[]);
+    let endpoint = tsh.proxy_aws(&["--endpoint-url"]);
+    let roads = [Road::HttpsProxy(&proxy), Road::EndpointUrl(&endpoint)];
+    let _ = run(clients::aws_cli(roads[0], &["s3", "mb", "s3://large"]), "").ok();
+    // How many bytes the client sends.
+    let upload = |road: Road<'_>, expected: &str| {
+        let said = run(clients::python(road, "expect.py", &["large", expected]), "");
+        let line = said.ok().trim().to_owned();
+        let read = line.strip_prefix(expected).unwrap_or_else(|| panic!("{line}")).trim();
+        read.parse::<u64>().unwrap()
+    };
+    let arn = role_arn(ROLE);
+    let may = |actions: &[&str]| serde_json::json!({ "arn": arn, "allow": actions });
+    for road in roads {
+        cluster.sandbox.tell("roles", &may(&[]));
+        assert!(upload(road, "put") >= 50 << 20);
+        cluster.sandbox.tell("roles", &may(&["s3:Get*"]));
+        assert!(upload(road, "refused") < HEAD, "refused by AWS");
+    }
+    cluster.sandbox.tell("roles", &may(&[]));
+    let deny = format!(
+        "kind: role\nversion: v5\nmetadata:\n  name: aws-dynamodb-access\nspec:\n  allow:\n    app_labels:\n      '*': '*'\n    aws_role_arns: ['{arn}']\n  deny:\n    aws_role_arns: ['{arn}']\n"
+    );
+    let _ = cluster.tctl_with_input(&["create", "-f"], &deny).ok();
+    wait_until("the rule at the agent", || {
+        let said = run(clients::aws_cli(roads[0], &["s3", "ls"]), "");
+        (said.code != 0).then_some(())
+    });
+    for road in roads {
+        assert!(upload(road, "refused") < HEAD, "refused by a rule");
     }
 }

@@ -91,6 +91,17 @@ async fn a_user_is_signed_in_as_the_role_for_as_long_as_the_login_lasts() {
 }
 
 #[tokio::test]
+async fn a_sign_in_tells_aws_what_every_call_tells_it() {
+    let (aws, _) = federation(200, GIVEN).await;
+    let mut agent = Agent::start(&aws).await;
+    agent.policy.publish(rules().with_role(super::told::telling()));
+    url(ask(&mut agent).await).await;
+    let forms = aws.sts_forms();
+    assert_eq!(forms.len(), 1);
+    super::told::check_all_is_told(&forms[0]);
+}
+
+#[tokio::test]
 async fn with_temporary_credentials_of_its_own_the_agent_asks_for_one_hour_and_no_duration() {
     let (aws, asked) = federation(200, GIVEN).await;
     let setup = Setup { own_token: Some("temporary".to_owned()), ..Setup::default() };

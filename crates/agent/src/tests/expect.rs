@@ -180,7 +180,10 @@ async fn a_body_that_is_decided_on_is_asked_for_at_once() {
 
 #[tokio::test]
 async fn a_question_is_answered_in_its_own_session_alone_and_is_no_call() {
-    let aws = FakeAws::start(|_| async { Some(reply(200, "{}")) }).await;
+    let aws = FakeAws::start(|request| async move {
+        request.into_body().collect().await.ok().map(|_| reply(200, "{}"))
+    })
+    .await;
     let mut agent = Agent::start(&aws).await;
     let second = AppSessionId::parse("aaaabbbbccccddddaaaabbbbccccdddd").unwrap();
     let session = AppSession::clone(rules().session(SESSION).unwrap());

@@ -26,17 +26,41 @@ fn fields(form: &str) -> std::collections::BTreeMap<String, String> {
     pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-#[tokio::test]
-async fn tags_source_identity_and_policy_of_the_role_go_into_assume_role() {
-    let aws = FakeAws::start(|_| async { Some(reply(200, "{}")) }).await;
-    let mut agent = Agent::start(&aws).await;
-    let settings = serde_json::json!({
+/// A role by which AWS is told everything that it can be.
+pub(super) fn telling() -> Role {
+    role(&serde_json::json!({
         "aws_session_tags": { "who": "{{internal.username}}", "kind": "person" },
         "aws_transitive_tag_keys": ["who"],
         "aws_source_identity": "{{internal.username}}",
         "aws_session_policy": "{\"Statement\": {\"Effect\": \"Allow\", \"Action\": \"dynamodb:*\", \"Resource\": \"*\"}}",
-    });
-    agent.policy.publish(rules().with_role(role(&settings)));
+    }))
+}
+
+/// That AWS was told all of [`telling`] in this AssumeRole.
+pub(super) fn check_all_is_told(form: &str) {
+    let form = fields(form);
+    let told = |name: &str| form.get(name).map(String::as_str);
+    for (name, value) in [
+        ("SourceIdentity", "alice"),
+        ("RoleSessionName", "alice"),
+        ("Tags.member.1.Key", "kind"),
+        ("Tags.member.1.Value", "person"),
+        ("Tags.member.2.Key", "who"),
+        ("Tags.member.2.Value", "alice"),
+        ("TransitiveTagKeys.member.1", "who"),
+    ] {
+        assert_eq!(told(name), Some(value), "{name}");
+    }
+    let policy: serde_json::Value = serde_json::from_str(told("Policy").unwrap()).unwrap();
+    assert_eq!(policy["Version"], "2012-10-17");
+    assert_eq!(policy["Statement"][0]["Action"], "dynamodb:*");
+}
+
+#[tokio::test]
+async fn tags_source_identity_and_policy_of_the_role_go_into_assume_role() {
+    let aws = FakeAws::start(|_| async { Some(reply(200, "{}")) }).await;
+    let mut agent = Agent::start(&aws).await;
+    agent.policy.publish(rules().with_role(telling()));
     let mut sender = agent.connect().await;
     for _ in 0..2 {
         let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
@@ -44,22 +68,7 @@ async fn tags_source_identity_and_policy_of_the_role_go_into_assume_role() {
     }
     let forms = aws.sts_forms();
     assert_eq!(forms.len(), 1, "one AssumeRole serves both calls");
-    let form = fields(&forms[0]);
-    let told = |name: &str| form.get(name).map(String::as_str);
-    assert_eq!(told("SourceIdentity"), Some("alice"));
-    assert_eq!(told("RoleSessionName"), Some("alice"));
-    assert_eq!(
-        (told("Tags.member.1.Key"), told("Tags.member.1.Value")),
-        (Some("kind"), Some("person"))
-    );
-    assert_eq!(
-        (told("Tags.member.2.Key"), told("Tags.member.2.Value")),
-        (Some("who"), Some("alice"))
-    );
-    assert_eq!(told("TransitiveTagKeys.member.1"), Some("who"));
-    let policy: serde_json::Value = serde_json::from_str(told("Policy").unwrap()).unwrap();
-    assert_eq!(policy["Version"], "2012-10-17");
-    assert_eq!(policy["Statement"][0]["Action"], "dynamodb:*");
+    check_all_is_told(&forms[0]);
 
     // Who is told otherwise gets other credentials, from the next call on.
     let narrower = serde_json::json!({ "aws_session_tags": { "kind": "robot" } });

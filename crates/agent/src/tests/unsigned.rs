@@ -56,6 +56,14 @@ fn get(form: &str) -> Request<Full<Bytes>> {
     Request::get(format!("{URL}?{form}")).body(Full::default()).unwrap()
 }
 
+fn check_no_key(headers: &HeaderMap) {
+    for (name, value) in headers {
+        let value = value.to_str().unwrap();
+        assert!(!value.contains("stray") && !value.contains("ASIA"), "{name}: {value}");
+        assert!(!name.as_str().starts_with("x-causeway"), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn they_go_out_without_any_key_and_the_next_calls_by_the_keys_that_they_gave() {
     let (aws, seen) = aws().await;
@@ -71,11 +79,7 @@ async fn they_go_out_without_any_key_and_the_next_calls_by_the_keys_that_they_ga
             assert!(CANARIES.iter().all(|canary| !given.body.contains(canary)), "{}", given.body);
             let (headers, said) = seen.lock().unwrap().pop().unwrap();
             assert_eq!(said.trim_matches('&'), form);
-            for (name, value) in &headers {
-                let value = value.to_str().unwrap();
-                assert!(!value.contains("stray") && !value.contains("ASIA"), "{name}: {value}");
-                assert!(!name.as_str().starts_with("x-causeway"), "{name}");
-            }
+            check_no_key(&headers);
             assert!(!headers.contains_key("authorization") && headers.contains_key("host"));
             let by_it = by(dynamodb("ListTables", "{}"), &given.token);
             assert_eq!(status(&mut sender, by_it).await.0, 200);

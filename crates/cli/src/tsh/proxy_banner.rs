@@ -116,11 +116,16 @@ impl Banner {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = vec![("AWS_CA_BUNDLE", self.ca_bundle.clone())];
-        if self.door == Door::HttpsProxy {
-            pairs.push(("HTTPS_PROXY", format!("http://{}", self.address())));
+        let ca_bundle = ("AWS_CA_BUNDLE", self.ca_bundle.clone());
+        match self.door {
+            Door::HttpsProxy => {
+                vec![ca_bundle, ("HTTPS_PROXY", format!("http://{}", self.address()))]
+            }
+            // No name leads here with a word before it, as some operations have one.
+            Door::EndpointUrl => {
+                vec![("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned()), ca_bundle]
+            }
         }
-        pairs
     }
 
     fn lines(&self, pairs: &[(&str, String)]) -> String {
@@ -171,8 +176,9 @@ impl Banner {
             }
             text.push_str(&self.lines(&Self::keys(pair)));
             if self.door == Door::EndpointUrl {
-                let url = [("AWS_ENDPOINT_URL", format!("https://{address}"))];
-                text.push_str(&self.lines(&url));
+                let url = ("AWS_ENDPOINT_URL", format!("https://{address}"));
+                let no_prefix = ("AWS_DISABLE_HOST_PREFIX_INJECTION", "true".to_owned());
+                text.push_str(&self.lines(&[url, no_prefix]));
             }
         }
         text
@@ -283,6 +289,7 @@ mod tests {
         In addition to the endpoint URL, use the following credentials to connect to the proxy:
           AWS_ACCESS_KEY_ID=abcd1234-this-is-an-example
           AWS_SECRET_ACCESS_KEY=zyxw9876-this-is-an-example
+          AWS_DISABLE_HOST_PREFIX_INJECTION=true
           AWS_CA_BUNDLE=/home/alice/.tsh/aws-localca.pem
         ");
     }

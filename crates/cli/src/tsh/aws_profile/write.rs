@@ -217,6 +217,8 @@ impl Settings<'_> {
         // An address, so that no tool puts a bucket's name before it.
         lines.push(format!("endpoint_url = https://127.0.0.1:{}", self.port));
         lines.push(format!("ca_bundle = {}", self.ca));
+        // And none a word that an operation's host begins with.
+        lines.push("disable_host_prefix_injection = true".to_owned());
         if let Some(region) = &self.region {
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
             if !region.chars().all(fits) {
