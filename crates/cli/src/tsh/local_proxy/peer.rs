@@ -58,6 +58,10 @@ impl Ends {
     /// # Errors
     /// Whatever is not certain.
     pub(crate) async fn prove_ours(self) -> Result<(), NotOurs> {
+        self.prove_of(rustix::process::geteuid().as_raw()).await
+    }
+
+    async fn prove_of(self, us: u32) -> Result<(), NotOurs> {
         if !self.listen.is_loopback() {
             return Err(NotOurs::Open);
         }
@@ -67,7 +71,6 @@ impl Ends {
         if !client.ip().is_loopback() || !here.ip().is_loopback() {
             return Err(NotOurs::Far);
         }
-        let us = rustix::process::geteuid().as_raw();
         let asking = tokio::task::spawn_blocking(move || owner((client, here)));
         match asking.await.ok().flatten() {
             Some(owner) if owner == us => Ok(()),
@@ -174,6 +177,8 @@ mod tests {
         let _client = TcpStream::connect(address).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         assert_eq!(Ends::of(&stream, address.ip()).prove_ours().await, Ok(()));
+        let other = rustix::process::geteuid().as_raw() + 1;
+        assert_eq!(Ends::of(&stream, address.ip()).prove_of(other).await, Err(NotOurs::Other));
         let open = Ends::of(&stream, Ipv6Addr::UNSPECIFIED.into());
         assert_eq!(open.prove_ours().await, Err(NotOurs::Open));
         let gone = Ends { client: None, ..Ends::of(&stream, address.ip()) };
