@@ -129,12 +129,20 @@ pub fn decide(
     request: &AccessRequest<'_>,
     policy: &Policy,
 ) -> Result<Grant, Denial> {
-    let certificate = identity.user().and_then(|claims| claims.app.as_ref());
-    check_call(identity, request, policy).map_err(|reason| {
-        let aws_role = certificate.and_then(|app| app.aws_role.clone());
-        let what = Wanted::App { app: request.app.name().clone(), aws_role };
+    let denied = |reason, aws_role: Option<&RoleArn>| {
+        let what = Wanted::App { app: request.app.name().clone(), aws_role: aws_role.cloned() };
         Denial::new(identity.subject(), what, reason)
-    })
+    };
+    let certificate = identity.user().and_then(|claims| claims.app.as_ref());
+    let certified = certificate.and_then(|app| app.aws_role.as_ref());
+    let grant =
+        check_call(identity, request, policy).map_err(|reason| denied(reason, certified))?;
+    let asked_for = request.call.key_giving().and_then(|giving| giving.role());
+    for further in request.chain.iter().chain(asked_for) {
+        check_further(identity, (request, further), policy)
+            .map_err(|reason| denied(reason, Some(further)))?;
+    }
+    Ok(grant)
 }
 
 fn check_call(
@@ -144,10 +152,6 @@ fn check_call(
 ) -> Result<Grant, DenialReason> {
     let mut grant = check_role(identity, (request.app, request.now), policy)?;
     grant.answer = answer_use(request.call)?;
-    let asked_for = request.call.key_giving().and_then(|giving| giving.role());
-    for further in request.chain.iter().chain(asked_for) {
-        check_further(identity, (request, further), policy)?;
-    }
     let told = grant.aws_session.policy.as_ref().filter(|policy| policy.is_split());
     if let Some(told) = told {
         grant.session_policy = Some(told.document(request.call.service().signing_name()));
