@@ -53,6 +53,7 @@ impl LivedIn {
             ("invite", invite.to_owned()),
             ("refusal-gone", "/web/invite/00000000000000000000000000000000".to_owned()),
             ("refusal-nothing", "/web/nothing-here".to_owned()),
+            ("refusal-no-app", "@nobody/".to_owned()),
             ("applications", "/web/apps".to_owned()),
             ("applications-none-found", "/web/apps?search=nothing-like-it".to_owned()),
             ("role-picker", "/web/apps/aws".to_owned()),

@@ -20,11 +20,12 @@ await test(async (t) => {
   await t.signIn(page, { name, password, secret });
   const looked = [];
   for (const [what, path] of Object.entries(paths)) {
-    const isOutside = path.startsWith('/web/login') || path.startsWith('/web/invite') || path.startsWith('!');
+    const isOutside = ['/web/login', '/web/invite', '!', '@'].some((start) => path.startsWith(start));
     const view = isOutside ? await stranger.newPage() : page;
-    const reply = await view.goto(t.url(path.replace(/^!/, '')));
+    const at = addressOf(t, path);
+    const reply = await view.goto(at);
     // A page that says no is a page as well, where the test asks for one.
-    if (what.startsWith('refusal')) t.expect(new RegExp(`${path}: console: .* ${reply.status()} `));
+    if (what.startsWith('refusal')) t.expect(new RegExp(`${literally(at)}: console: .* ${reply.status()} `));
     else assert.ok(reply.status() < 400, `${what}: ${reply.status()} at ${path}`);
     await look(t, view, what, into);
     looked.push(what);
@@ -32,6 +33,16 @@ await test(async (t) => {
   }
   return { looked, first };
 });
+
+function literally(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** `@name/path` is on the host of an app; `!` only marks a path as one for strangers. */
+function addressOf(t, path) {
+  const [, name, rest] = path.match(/^@([^/]+)(.*)$/) ?? [];
+  return name ? t.origin.replace('://', `://${name}.`) + rest : t.url(path.replace(/^!/, ''));
+}
 
 async function look(t, view, what, into) {
   for (const scheme of SCHEMES) {
