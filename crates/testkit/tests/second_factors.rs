@@ -1,5 +1,5 @@
-//! Second factors at the terminal, and logging in by the browser, against real processes. Passkeys are proved by a
-//! real browser in `browser.rs`; here the browser's part is played by curl.
+//! Second factors at the terminal, and logging in by the browser, against real processes. Where a passkey
+//! is needed the browser is Chromium; else its part is played by curl.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde_json::json;
+use testkit::browser::browse;
 use testkit::cluster::{Cluster, PASSWORD, Plan, ROLE, role_arn};
 use testkit::process::{Said, run, wait_until};
 use testkit::tsh::{Account, Tsh, code_at};
@@ -129,6 +131,29 @@ fn add_device(tsh: &Tsh, account: &Account, folder: &Path) -> String {
     assert!(text.contains("█") && text.contains("otpauth://totp/"), "{text}");
     assert!(text.contains("WARNING:"), "a mistyped code can be typed again: {text}");
     secret
+}
+
+#[test]
+fn a_passkey_is_added_from_the_terminal_in_the_browser() {
+    let cluster = Cluster::without_agent(&Plan {
+        second_factor: "optional",
+        public_host: "proxy.causeway.test",
+        ..Plan::default()
+    });
+    let account = cluster.user("alice", "access");
+    let tsh = cluster.tsh();
+    let _ = tsh.login(&account).ok();
+    let words = ["mfa", "add", "--type=webauthn", "--name=laptop", "--browser=none"];
+    let adding = Running::start(tsh.command(&words), cluster.folder().join("mfa-add.log"));
+    let page = format!("https://{}", adding.between("\n  https://", "\n"));
+    let settings = json!({
+        "name": "alice", "password": PASSWORD, "secret": account.otp_secret, "page": page, "device": "laptop",
+    });
+    let _ = browse(&cluster, "add_passkey", settings);
+    let (is_ok, text) = adding.end();
+    assert!(is_ok && text.contains("MFA device \"laptop\" added."), "{text}");
+    let listed = tsh.run(&["mfa", "ls"]).ok().to_owned();
+    assert!(listed.contains("laptop") && listed.contains("WebAuthn"), "{listed}");
 }
 
 /// A browser that is signed in: curl with cookies.
