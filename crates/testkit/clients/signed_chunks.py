@@ -1,7 +1,7 @@
 """Uploads to S3 in signed chunks (`STREAMING-AWS4-HMAC-SHA256-PAYLOAD[-TRAILER]`), as SDKs in Go, Java and Rust do,
 and downloads what it has uploaded.
 
-The head is signed by botocore, the chunks here. Prints `ok`.
+The head is signed by botocore, the chunks here. Prints how long both took, and `ok`.
 
 argv: 1 = bucket, 2 = how many MB, 3 = `plain`, `trailer`, or `bad` for one byte changed in the last chunk.
 """
@@ -12,6 +12,7 @@ import http.client
 import os
 import ssl
 import sys
+import time
 import urllib.parse
 import zlib
 from base64 import b64encode
@@ -104,9 +105,19 @@ total = length // CHUNK * per_chunk + len("0;chunk-signature=\r\n\r\n") + 64
 if mode == "trailer":
     total += len("x-amz-checksum-crc32:AAAAAA==\r\nx-amz-trailer-signature:\r\n") + 64
 head["Content-Length"] = str(total)
+started = time.monotonic()
 connection.request("PUT", target.path, body=body(), headers=head)
 reply = connection.getresponse()
 text = reply.read().decode()
+
+
+def took(what):
+    global started
+    seconds = time.monotonic() - started
+    print(f"{what} {megabytes} MB in {seconds:.1f} s, {megabytes / seconds:.0f} MB/s")
+    started = time.monotonic()
+
+
 if mode == "bad":
     assert reply.status == 403 and "SignatureDoesNotMatch" in text, (reply.status, text)
     try:
@@ -116,15 +127,18 @@ if mode == "bad":
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404, error
 else:
     assert reply.status == 200, (reply.status, text)
+    took("sent")
     assert reply.headers["ETag"].strip('"') == md5.hexdigest(), reply.headers["ETag"]
     stored = s3.head_object(Bucket=bucket, Key=urllib.parse.unquote(target.path.split("/", 2)[2]))
     assert stored["ContentLength"] == length, stored
     assert "aws-chunked" not in stored.get("ContentEncoding", ""), stored
     name = {"Bucket": bucket, "Key": urllib.parse.unquote(target.path.split("/", 2)[2])}
+    started = time.monotonic()
     back, size = hashlib.md5(), 0
     for part in s3.get_object(**name)["Body"].iter_chunks(1 << 20):
         back.update(part)
         size += len(part)
     assert size == length and back.digest() == md5.digest(), size
+    took("fetched")
     s3.delete_object(**name)
 print("ok")

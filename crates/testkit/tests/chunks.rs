@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that tells one story in one piece"
+    clippy::print_stdout,
+    reason = "a test that tells one story in one piece, and says how fast it was"
 )]
 
 use testkit::clients::{self, Road};
@@ -28,6 +29,7 @@ fn upload(megabytes: u32, modes: &[&str]) {
             let arguments = [bucket, &megabytes.to_string(), mode];
             let said = run(clients::python(road, "signed_chunks.py", &arguments), "");
             assert!(said.ok().ends_with("ok\n"), "{mode}: {} {}", said.stdout, said.stderr);
+            println!("{bucket}: {mode}: {}", said.stdout.trim_end().replace('\n', "; "));
         }
         let agent = cluster.agent.as_ref().unwrap();
         for (name, peak) in [
@@ -35,6 +37,7 @@ fn upload(megabytes: u32, modes: &[&str]) {
             ("proxy", cluster.server.resident_peak()),
             ("tsh", local.process.resident_peak()),
         ] {
+            println!("{bucket}: {name} had {} MB resident", peak >> 20);
             assert!(peak > 0 && peak < MEMORY, "{name} had {} MB resident", peak >> 20);
         }
     }
