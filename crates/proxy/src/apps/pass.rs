@@ -127,28 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_for_one_hop_stays_there() {
+    fn what_is_for_this_proxy_alone_stays_here() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-Hop"),
-            ("x-hop", "1"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"),
-            ("te", "trailers"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("accept", "*/*"),
-            ("cookie", "__Host-causeway_app=x; a=1"),
-        ] {
-            headers.append(name, value.parse().unwrap());
-        }
+        headers.append(header::CONNECTION, "close".parse().unwrap());
+        headers.append(header::COOKIE, "__Host-causeway_app=x; a=1".parse().unwrap());
         clean(&mut headers);
-        let mut left: Vec<String> = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
-        left.sort();
-        assert_eq!(left, ["accept: */*", "cookie: a=1"]);
+        assert_eq!(headers, HeaderMap::from_iter([(header::COOKIE, "a=1".parse().unwrap())]));
     }
 
     #[test]
