@@ -84,7 +84,7 @@ impl Tour<'_> {
         assert!(body.collect().await.unwrap().to_vec() == expected, "{key}");
     }
 
-    async fn from_file(&self) -> ByteStream {
+    async fn file_body(&self) -> ByteStream {
         ByteStream::read_from().path(&self.file).build().await.unwrap()
     }
 
@@ -111,7 +111,7 @@ impl Tour<'_> {
                 assert_eq!(self.sent.take(), [format!("UNSIGNED-PAYLOAD {checksum}")], "{key}");
             }
             let key = format!("{name}/file");
-            put(&key).body(self.from_file().await).send().await.unwrap();
+            put(&key).body(self.file_body().await).send().await.unwrap();
             self.came_back(&client, &key, &data).await;
             let kind = match checksum {
                 "" => "UNSIGNED-PAYLOAD",
@@ -134,20 +134,29 @@ impl Tour<'_> {
         ] {
             let client = self.client(signs);
             for algorithm in ALGORITHMS {
-                for (kind, body) in
-                    [("hash", ByteStream::from(data.clone())), (streamed, self.from_file().await)]
-                {
-                    let key = format!("{kind} {algorithm}");
-                    let put = client.put_object().bucket(self.bucket).key(&key).body(body);
-                    let put = put.checksum_algorithm(algorithm.clone()).send().await;
-                    let _ = put.unwrap_or_else(|error| panic!("{key}: {error:?}"));
-                    self.came_back(&client, &key, &data).await;
-                    let checksum = algorithm.as_str().to_lowercase();
-                    let expected = format!("{kind} x-amz-checksum-{checksum}");
-                    assert_eq!(self.sent.take(), [expected], "{key}");
-                }
+                let body = ByteStream::from(data.clone());
+                self.put_with(&client, &algorithm, body, "hash").await;
+                let body = self.file_body().await;
+                self.put_with(&client, &algorithm, body, streamed).await;
             }
         }
+    }
+
+    /// Puts the file's content, which must go in the expected kind.
+    async fn put_with(
+        &self,
+        client: &Client,
+        algorithm: &ChecksumAlgorithm,
+        body: ByteStream,
+        kind: &str,
+    ) {
+        let key = format!("{kind} {algorithm}");
+        let put = client.put_object().bucket(self.bucket).key(&key).body(body);
+        let put = put.checksum_algorithm(algorithm.clone()).send().await;
+        let _ = put.unwrap_or_else(|error| panic!("{key}: {error:?}"));
+        self.came_back(client, &key, &std::fs::read(&self.file).unwrap()).await;
+        let checksum = algorithm.as_str().to_lowercase();
+        assert_eq!(self.sent.take(), [format!("{kind} x-amz-checksum-{checksum}")], "{key}");
     }
 
     async fn strange_keys(&self) {
@@ -171,7 +180,7 @@ impl Tour<'_> {
         let (id, large) = (start.upload_id().unwrap(), vec![7; 6 << 20]);
         let mut upload = CompletedMultipartUpload::builder();
         let file = std::fs::read(&self.file).unwrap();
-        for (number, body) in [(1, ByteStream::from(large.clone())), (2, self.from_file().await)] {
+        for (number, body) in [(1, ByteStream::from(large.clone())), (2, self.file_body().await)] {
             let part = client.upload_part().bucket(self.bucket).key("parts").upload_id(id);
             let part = part.part_number(number).body(body).send().await.unwrap();
             let part = CompletedPart::builder().set_e_tag(part.e_tag).part_number(number).build();
