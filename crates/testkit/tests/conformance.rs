@@ -26,7 +26,7 @@ use testkit::process::{Process, run, wait_until};
 /// The account that the tests expect to find themselves in.
 const ACCOUNT: &str = "123456789012";
 /// Longest that one run of the suite may take.
-const SECONDS: &str = "240";
+const SECONDS: &str = "480";
 /// Tests of which the end alone is compared, for what the stand-in answers differs from run to run, even directly.
 /// moto's server exports and imports by a thread beside the answers; the sandbox's engine names either of two tables.
 const END_ONLY: [&str; 3] = [
