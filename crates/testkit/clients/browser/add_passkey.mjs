@@ -1,6 +1,6 @@
-// Signs in and adds a passkey on the page that `tsh mfa add` names. settings: name, password, secret (or none), page, device (its name).
+// Signs in and adds a passkey on the page that `tsh mfa add` names. settings: name, password, secret, page, device (its name).
 import assert from 'node:assert/strict';
-import { passkey, test } from './lib.mjs';
+import { code, passkey, test } from './lib.mjs';
 
 await test(async (t) => {
   const { name, password, secret, page: address, device } = t.settings;
@@ -10,6 +10,7 @@ await test(async (t) => {
   await page.goto(address);
   await page.getByLabel('Passkey or security key').check();
   await page.getByLabel('Name', { exact: true }).fill(device);
+  await page.getByLabel('6-digit code').fill(code(secret));
   await page.getByRole('button', { name: 'Continue' }).click();
   await page.getByRole('button', { name: 'Add the passkey' }).click();
   await page.waitForURL((url) => url.pathname === '/web/account');
