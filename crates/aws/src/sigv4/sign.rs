@@ -221,12 +221,18 @@ pub fn without_signature(
     mut parts: Parts,
     destination: &Destination,
 ) -> Result<Unsigned, SignError> {
+    readdress(&mut parts, destination)?;
+    Ok(Unsigned { parts })
+}
+
+/// Makes a client's request one of ours to `destination`, before anything is signed.
+fn readdress(parts: &mut Parts, destination: &Destination) -> Result<(), SignError> {
     parts.uri = address(&parts.uri, &mut parts.headers, destination)?;
     drop_headers(&mut parts.headers);
     parts.headers.insert(HOST, host_header(&parts.uri)?);
     parts.version = Version::HTTP_11;
     parts.extensions = Extensions::new();
-    Ok(Unsigned { parts })
+    Ok(())
 }
 
 /// Signs a request anew.
@@ -253,10 +259,8 @@ pub fn sign(
         || parts.headers.contains_key(CONTENT_SHA256)
         || *payload == PayloadHash::Unsigned;
 
-    parts.uri = address(&parts.uri, &mut parts.headers, destination)?;
-    drop_headers(&mut parts.headers);
+    readdress(&mut parts, destination)?;
     let headers = &mut parts.headers;
-    headers.insert(HOST, host_header(&parts.uri)?);
     headers.insert(DATE, HeaderValue::from_str(stamp.as_str()).map_err(|_| SignError::Time)?);
     if let Some(token) = keys.token().map_err(|BadToken| SignError::Credentials)? {
         headers.insert(TOKEN, token);
@@ -271,8 +275,6 @@ pub fn sign(
     let scope = scope(&destination.endpoint, client.as_ref(), &stamp);
     let (value, signature) = authorize(&parts, *payload, client.as_ref(), &scope, (keys, &stamp))?;
     parts.headers.insert(AUTHORIZATION, value);
-    parts.version = Version::HTTP_11;
-    parts.extensions = Extensions::new();
     Ok(Signed { parts, seed: Seed::new(stamp, scope, signature) })
 }
 

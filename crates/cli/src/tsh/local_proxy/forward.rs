@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use api::error::Chain;
+use api::headers::remove_hop_by_hop;
 use api::wire::{
     BODY_DECODED, HEADER_BODY, HEADER_DERIVED, HEADER_EXPECTS, HEADER_HTTP, HEADER_PAYLOAD_SHA256,
     HEADER_REQUEST_ID, HTTP_2,
 };
 use aws::Secret;
 use aws::reply::{ErrorReply, Fault, Words};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HOST};
+use http::header::{CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
@@ -35,19 +36,8 @@ pub struct Desk {
     pub now: fn() -> SystemTime,
 }
 
-/// Headers that end at the next hop (RFC 9110 section 7.6.1), and what only we may say.
-const NOT_PASSED_ON: [&str; 10] = [
-    "connection",
-    "proxy-connection",
-    "proxy-authorization",
-    "keep-alive",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "forwarded",
-];
+/// What is between the client and us, and what only we may say, beside the headers that end at every hop.
+const NOT_PASSED_ON: [&str; 2] = ["expect", "forwarded"];
 
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
@@ -203,18 +193,7 @@ fn tell_token(headers: &mut HeaderMap, token: &Secret<String>) -> Result<(), Ref
 }
 
 fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-    }
+    remove_hop_by_hop(headers);
     for name in NOT_PASSED_ON {
         headers.remove(name);
     }
