@@ -46,9 +46,9 @@ pub struct Selector {
 pub struct SpoolSettings {
     /// The directory; made if it is missing.
     pub dir: PathBuf,
-    /// Most bytes on disk; calls are refused beyond.
+    /// Most bytes of records on disk; calls are refused beyond. Up to two files prepared ahead come on top.
     pub limit: u64,
-    /// Size at which the next file is begun.
+    /// Size at which a file is prepared, and the next one begun.
     pub segment: u64,
     /// When an entry must be safe on disk.
     pub sync: SyncWhen,
@@ -58,6 +58,11 @@ impl SpoolSettings {
     /// The usual settings in `dir`: 1 GiB in files of 8 MiB, synced before the answer.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir, limit: 1 << 30, segment: 8 << 20, sync: SyncWhen::BeforeAnswer }
+    }
+
+    /// How long a file is made before its first record.
+    pub(crate) fn prepared(&self) -> u64 {
+        self.segment.min(self.limit)
     }
 }
 

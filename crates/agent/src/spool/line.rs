@@ -2,9 +2,10 @@
 //!
 //! A record is a line `O <uid> <sum> <event>` when an entry is opened and `C <uid> <sum> <event>` when it is closed.
 //! It begins with a line feed of its own as well as ending in one, so that a record torn by a full disk spoils itself
-//! and not the next one. The sum is the first half of the SHA-256 of all else in the line: it tells torn or foreign
+//! and not the next one. It holds no byte of zero: JSON escapes it, and readers take it for "not written". The sum is the first half of the SHA-256 of all else in the line: it tells torn or foreign
 //! bytes, not tampering (the Auth Service's chain does that).
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use audit::Event;
@@ -32,9 +33,32 @@ const SUM: usize = 32;
 /// `K ` + uid + ` `.
 const HEAD: usize = 2 + 36 + 1;
 
-/// Writes a record as the bytes of one `write` call.
-pub(crate) fn encode(kind: Kind, event: &Event) -> Result<Vec<u8>, serde_json::Error> {
-    let mut out = Vec::with_capacity(1536);
+/// Room for a usual record, and the most that a thread keeps for its next one.
+const USUAL: usize = 2 << 10;
+const KEPT: usize = 16 << 10;
+
+thread_local! {
+    static RECORD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Shows a record as the bytes of one `write` call. They are the thread's own, and used again for the next record.
+pub(crate) fn encoded<T>(
+    kind: Kind,
+    event: &Event,
+    act: impl FnOnce(&[u8]) -> T,
+) -> Result<T, serde_json::Error> {
+    let mut record = RECORD.take();
+    record.clear();
+    record.reserve(USUAL);
+    let result = encode(kind, event, &mut record).map(|()| act(&record));
+    if record.capacity() <= KEPT {
+        RECORD.set(record);
+    }
+    result
+}
+
+/// Writes a record to the end of `out`, which is empty.
+fn encode(kind: Kind, event: &Event, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     out.push(b'\n');
     out.extend_from_slice(match kind {
         Kind::Opened => b"O ",
@@ -46,10 +70,10 @@ pub(crate) fn encode(kind: Kind, event: &Event) -> Result<Vec<u8>, serde_json::E
     let place = out.len()..out.len() + SUM;
     out.resize(place.end, b'0');
     out.push(b' ');
-    serde_json::to_writer(&mut out, event)?;
-    fill_sum(&mut out, place);
+    serde_json::to_writer(&mut *out, event)?;
+    fill_sum(out, place);
     out.push(b'\n');
-    Ok(out)
+    Ok(())
 }
 
 /// Reads a line without its line feeds; `None` if it is no intact record.
@@ -103,16 +127,24 @@ fn hex_digit(value: u8) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use audit::What;
+    use audit::events::RequestFields;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spool::tests::event;
+    use crate::spool::tests::{event, record};
+
+    fn kinds() -> impl Strategy<Value = Kind> {
+        prop_oneof![Just(Kind::Opened), Just(Kind::Closed)]
+    }
 
     #[test]
     fn a_record_is_read_back_as_it_was_written() {
         for kind in [Kind::Opened, Kind::Closed] {
             let event = event(7);
-            let bytes = encode(kind, &event).unwrap();
+            let bytes = record(kind, &event);
             let (first, skip) = split(&bytes).unwrap();
             assert_eq!(first, b"");
             let (line, taken) = split(&bytes[skip..]).unwrap();
@@ -124,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_record_cut_at_any_byte_is_none() {
-        let bytes = encode(Kind::Opened, &event(7)).unwrap();
+        let bytes = record(Kind::Opened, &event(7));
         let line = &bytes[1..bytes.len() - 1];
         assert!(decode(line).is_some());
         for end in 0..line.len() {
@@ -134,8 +166,27 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_record_holds_no_zero_and_no_line_feed_but_its_own(text in any::<String>(), kind in kinds()) {
+            let fields = RequestFields {
+                user: text.clone() + "\0",
+                raw_query: text.clone(),
+                tables: vec![text.clone()],
+                error: Some(text),
+                ..RequestFields::default()
+            };
+            let event = Event::new(Uuid::now_v7(), SystemTime::UNIX_EPOCH, "c\0", What::request(fields));
+            let bytes = record(kind, &event);
+            prop_assert!(!bytes.contains(&0));
+            let (head, tail) = (bytes[0], bytes[bytes.len() - 1]);
+            prop_assert_eq!((head, tail), (b'\n', b'\n'));
+            let line = &bytes[1..bytes.len() - 1];
+            prop_assert!(!line.contains(&b'\n'));
+            prop_assert_eq!(decode(line).map(|line| line.kind), Some(kind));
+        }
+
+        #[test]
         fn a_record_with_any_altered_byte_is_none(at: prop::sample::Index, with in 1_u8..) {
-            let bytes = encode(Kind::Closed, &event(7)).unwrap();
+            let bytes = record(Kind::Closed, &event(7));
             let mut line = bytes[1..bytes.len() - 1].to_vec();
             let at = at.index(line.len());
             line[at] ^= with;

@@ -1,18 +1,21 @@
 //! The durable audit spool: every entry is written here before its call leaves, and stays until the Auth Service
 //! has it.
 //!
-//! The road takes no lock here but to queue: a record is one `write` to a file opened for appending, whole or not at
-//! all for readers. A thread of its own makes records durable in groups ([`sync`]); an answer waits for the group that
-//! covers its entry ([`Spool::durable`]). A task sends closed entries to the Auth Service ([`ship`]). What an earlier
-//! life left open is closed with "outcome unknown" at the next start ([`recover`]).
+//! The road takes no lock here but to queue: a record is one `write` at a place of its own ([`segment`]) in a file that
+//! was filled with zeros ahead of its use ([`prepare`]). A thread of its own makes records durable in groups ([`sync`]);
+//! an answer waits for the group that covers its entry ([`Spool::durable`]). A task sends closed entries to the Auth
+//! Service ([`ship`]). What an earlier life left open is closed with "outcome unknown" at the next start ([`recover`]).
 //!
 //! The spool does not look into events, and loses none: a full or failing disk refuses calls.
 
 mod line;
+mod prepare;
 mod recover;
 mod scan;
 mod segment;
 mod ship;
+#[cfg(test)]
+mod speed;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,6 +34,7 @@ use tracing::error;
 
 use crate::config::SpoolSettings;
 use line::Kind;
+use prepare::{Next, Preparer, Taken};
 use segment::Segment;
 pub(crate) use ship::ship;
 use sync::{Progress, Syncer};
@@ -97,6 +101,7 @@ pub struct Opened {
 pub struct Spool {
     shared: Arc<Shared>,
     syncer: Syncer,
+    preparer: Preparer,
 }
 
 #[derive(Debug)]
@@ -104,9 +109,13 @@ struct Shared {
     settings: SpoolSettings,
     /// Where records go.
     current: ArcSwap<Segment>,
-    /// Every file, oldest first, the current one last.
+    /// Every file with records, oldest first, the current one last.
     shelves: Mutex<Vec<Shelf>>,
-    /// Bytes in all files.
+    /// The file that comes after the current one.
+    next: Next,
+    /// The highest number of a file.
+    numbers: AtomicU64,
+    /// Bytes of records in all files.
     bytes: AtomicU64,
     /// Counts completed writes: a record's ticket is the count after its own write.
     written: AtomicU64,
@@ -119,6 +128,15 @@ struct Shared {
     progress: Progress,
     /// Held locked as long as this process uses the directory.
     _lock: File,
+}
+
+/// Why a file is left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// It is as long as it should be.
+    Full,
+    /// Something in it could not be written or synced.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -142,7 +160,9 @@ impl Spool {
         let shared = Arc::new(recover::open(settings)?);
         let syncer = Syncer::start(&shared)
             .map_err(|source| setup("start a thread for", &shared.settings.dir, source))?;
-        Ok(Self { shared, syncer })
+        let preparer = Preparer::start(&shared)
+            .map_err(|source| setup("start a thread for", &shared.settings.dir, source))?;
+        Ok(Self { shared, syncer, preparer })
     }
 
     /// Waits until the opened record survives the death of the machine.
@@ -153,13 +173,13 @@ impl Spool {
     /// Writes an event that has no open entry: a call that was refused.
     pub fn note(&self, event: &Event) -> Result<(), SpoolError> {
         self.shared.admit()?;
-        let record = self.shared.encode(Kind::Closed, event)?;
-        self.shared.append(&record)?;
+        let written = self.shared.write(Kind::Closed, event);
         self.syncer.nudge();
+        written?;
         Ok(())
     }
 
-    /// Bytes on disk.
+    /// Bytes of records on disk.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
     }
@@ -172,6 +192,7 @@ impl Spool {
     /// Writes and syncs what is left, and ends the thread. Blocks on the disk.
     pub fn stop(&self) {
         self.syncer.stop(&self.shared);
+        self.preparer.stop(&self.shared);
     }
 }
 
@@ -181,22 +202,24 @@ impl Record for Spool {
 
     fn opened(&self, event: &Event) -> Result<Opened, SpoolError> {
         self.shared.admit()?;
-        let record = self.shared.encode(Kind::Opened, event)?;
-        let (segment, ticket) = self.shared.append(&record)?;
+        // After a failure, too: the file may have to be left.
+        let written = self.shared.write(Kind::Opened, event).inspect_err(|_| self.syncer.nudge());
+        let (segment, ticket) = written?;
         self.shared.wanted.fetch_max(ticket, Ordering::SeqCst);
         self.syncer.wake();
         Ok(Opened { segment, ticket })
     }
 
     fn closed(&self, opened: &Opened, event: &Event) {
-        let Ok(record) = self.shared.encode(Kind::Closed, event) else {
+        let written = line::encoded(Kind::Closed, event, |record| {
+            let Err(failure) = self.shared.append(record) else { return };
+            error!(uid = %event.uid, error = %api::error::Chain(&failure), "could not write the closing of an audit entry yet");
+            let _opened = Some(Arc::clone(&opened.segment));
+            self.shared.keep_late(Late { _opened, record: record.to_vec() });
+        });
+        if written.is_err() {
             // Nothing in an event can fail to serialize; if it does, the next start closes the entry as unknown.
             error!(uid = %event.uid, "could not encode the closing of an audit entry");
-            return;
-        };
-        if let Err(failure) = self.shared.append(&record) {
-            error!(uid = %event.uid, error = %api::error::Chain(&failure), "could not write the closing of an audit entry yet");
-            self.shared.keep_late(Late { _opened: Some(Arc::clone(&opened.segment)), record });
         }
         self.syncer.nudge();
     }
@@ -217,13 +240,25 @@ impl Shared {
         Ok(())
     }
 
-    fn encode(&self, kind: Kind, event: &Event) -> Result<Vec<u8>, SpoolError> {
-        line::encode(kind, event).map_err(|error| self.write_error(error.into()))
+    fn write(&self, kind: Kind, event: &Event) -> Result<(Arc<Segment>, u64), SpoolError> {
+        line::encoded(kind, event, |record| self.append(record))
+            .map_err(|error| self.write_error(error.into()))?
     }
 
     fn append(&self, record: &[u8]) -> Result<(Arc<Segment>, u64), SpoolError> {
-        let segment = self.current.load_full();
-        segment.append(record).map_err(|source| self.write_error(source))?;
+        let mut segment = self.current.load_full();
+        let written = loop {
+            if let Some(written) = segment.append(record) {
+                break written;
+            }
+            // It was sealed since, and there is another one by now, unless this is the end.
+            let other = self.current.load_full();
+            if Arc::ptr_eq(&segment, &other) {
+                break Err(io::Error::other("the last file has been closed"));
+            }
+            segment = other;
+        };
+        written.map_err(|source| self.write_error(source))?;
         self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
         let ticket = self.written.fetch_add(1, Ordering::SeqCst) + 1;
         Ok((segment, ticket))
@@ -245,14 +280,30 @@ impl Shared {
         Err(SpoolError::Sync { path: self.settings.dir.clone() })
     }
 
-    /// Begins the next file. Called by the syncing thread only.
-    fn rotate(&self) -> io::Result<()> {
-        let number = self.current.load().number() + 1;
-        let segment = Arc::new(Segment::create(&self.settings.dir, number)?);
-        segment::sync_dir(&self.settings.dir)?;
-        locked(&self.shelves).push(Shelf { segment: Arc::clone(&segment), shipped: 0 });
-        self.current.store(segment);
+    /// Begins the next file, or stays with the current one if it may and the next is about to be ready. Called by
+    /// the syncing thread only.
+    fn rotate(&self, why: Leave) -> io::Result<()> {
+        match (self.next.take(self.current.load().number()), why) {
+            (Taken::Ready(segment), _) => self.turn_to(segment),
+            (Taken::Soon, Leave::Full) => {}
+            (Taken::Soon, Leave::Failed) | (Taken::None, _) => {
+                let segment = Segment::create(&self.settings.dir, self.next_number())?;
+                segment::sync_dir(&self.settings.dir)?;
+                self.turn_to(segment);
+            }
+        }
         Ok(())
+    }
+
+    fn turn_to(&self, segment: Segment) {
+        let segment = Arc::new(segment);
+        locked(&self.shelves).push(Shelf { segment: Arc::clone(&segment), shipped: 0 });
+        // Whoever finds the last one sealed finds this one in its place.
+        self.current.swap(segment).seal();
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::SeqCst) + 1
     }
 }
 

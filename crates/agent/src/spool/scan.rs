@@ -1,4 +1,7 @@
-//! Reading records out of a file that others may be appending to, in constant memory.
+//! Reading records out of a file that others may be writing to, in constant memory.
+//!
+//! A byte of zero stands where nothing is written yet. Nobody can tell whether a writer is about to come there, so that
+//! reading ends at the first one, until the file is settled; then zeros are a gap, and skipped.
 
 use std::io;
 
@@ -30,9 +33,17 @@ pub(crate) fn pass(
     if buffer.len() != CHUNK {
         *buffer = vec![0; CHUNK];
     }
-    let filled = segment.read(offset, buffer)?;
+    // Asked before the bytes are read, which are the last ones if it is.
+    let is_settled = segment.is_settled();
+    let left = segment.end().saturating_sub(offset);
+    let asked = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+    let filled = segment.read(offset, buffer.get_mut(..asked).unwrap_or_default())?;
     let mut rest = buffer.get(..filled).unwrap_or_default();
-    let is_end = filled < CHUNK;
+    let mut is_end = filled as u64 == left || filled < asked;
+    if !is_settled && let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+        rest = rest.get(..zero).unwrap_or_default();
+        is_end = true;
+    }
     let mut taken = 0;
     while let Some((bytes, size)) = line::split(rest) {
         show(segment, bytes, each);
@@ -58,6 +69,7 @@ pub(crate) fn whole(segment: &Segment, each: &mut dyn FnMut(Line<'_>)) -> io::Re
 }
 
 fn show(segment: &Segment, bytes: &[u8], each: &mut dyn FnMut(Line<'_>)) {
+    let bytes = without_zeros(bytes);
     match line::decode(bytes) {
         Some(line) => each(line),
         None if bytes.is_empty() => {}
@@ -67,4 +79,12 @@ fn show(segment: &Segment, bytes: &[u8], each: &mut dyn FnMut(Line<'_>)) {
             "skipped a torn record in the spool"
         ),
     }
+}
+
+/// A line without the gap before it, or in place of its end.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let is_written = |byte: &u8| *byte != 0;
+    let begin = bytes.iter().position(is_written).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(is_written).map_or(begin, |last| last + 1);
+    bytes.get(begin..end).unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use api::error::{ApiError, Chain};
@@ -204,7 +204,7 @@ impl<S: Sink> Shipper<S> {
         }
         let mut done = Vec::new();
         for number in self.idle(is_last) {
-            // Nobody can append to it any more, so that one more pass sees all there will ever be.
+            // Nobody can write to it any more, so that one more pass sees all there will ever be.
             if self.send_segment(number).await {
                 done.push(number);
             }
@@ -228,7 +228,7 @@ impl<S: Sink> Shipper<S> {
         self.shared.durable(written).await.is_ok()
     }
 
-    /// Files to which nobody can append and in which no entry is open.
+    /// Files to which nobody can write and in which no entry is open.
     fn idle(&self, is_last: bool) -> Vec<u64> {
         let current = self.shared.current.load().number();
         let mut shelves = locked(&self.shared.shelves);
@@ -238,9 +238,12 @@ impl<S: Sink> Shipper<S> {
             if number == current && !is_last {
                 continue;
             }
-            // The current file is also held as the current one.
-            let is_free = Arc::get_mut(&mut shelf.segment).is_some();
-            if is_free || (number == current && Arc::strong_count(&shelf.segment) == 2) {
+            let is_free = if number == current {
+                seal_last(&shelf.segment)
+            } else {
+                Arc::get_mut(&mut shelf.segment).is_some()
+            };
+            if is_free && shelf.segment.is_settled() {
                 idle.push(number);
             }
         }
@@ -252,6 +255,19 @@ impl<S: Sink> Shipper<S> {
         let is_gone = |shelf: &mut Shelf| numbers.contains(&shelf.segment.number());
         shelves.extract_if(.., is_gone).map(|shelf| shelf.segment).collect()
     }
+}
+
+/// Ends the current file if no entry is open in it: whether that was so. Whoever comes too late is refused.
+fn seal_last(current: &Arc<Segment>) -> bool {
+    // The spool holds it twice: among the others, and as the current one.
+    let is_free = || Arc::strong_count(current) == 2;
+    if !is_free() {
+        return false;
+    }
+    current.seal();
+    let is_free = is_free();
+    fence(Ordering::Acquire);
+    is_free
 }
 
 /// Splits a batch between two lines, about in the middle; `None` for a single line.

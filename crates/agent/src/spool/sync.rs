@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
-use super::{Shared, locked};
+use super::{Leave, Shared, locked};
 
 /// How long closings may wait for their sync.
 const NAP: Duration = Duration::from_millis(50);
@@ -178,6 +178,9 @@ impl Inside {
                 is_rested = self.rest(is_rested);
             }
             self.write_late();
+            if self.has_gap() {
+                self.rotate(Leave::Failed);
+            }
         }
     }
 
@@ -201,7 +204,7 @@ impl Inside {
         let is_late = is_deep && shared.written.load(Ordering::SeqCst) > synced;
         if is_wanted || is_late {
             // There is work already.
-        } else if self.has_late() {
+        } else if self.has_late() || self.has_gap() {
             thread::park_timeout(RETRY);
         } else if is_deep && !shared.is_stopping.load(Ordering::SeqCst) {
             thread::park();
@@ -226,18 +229,38 @@ impl Inside {
                 worked = false;
             }
         }
-        let is_full = shared.current.load().bytes() >= shared.settings.segment;
-        if is_full || !worked {
-            self.rotate();
+        if !worked {
+            self.rotate(Leave::Failed);
         }
         shared.progress.reach(target, worked);
+        self.look_ahead();
+    }
+
+    /// Has the next file prepared when half of the current one is used, and goes over to it in time.
+    fn look_ahead(&self) {
+        let shared = &self.shared;
+        let current = shared.current.load().clone();
+        let (used, length) = (current.end(), shared.settings.prepared());
+        if used >= length / 2 {
+            shared.next.ask(current.number());
+        }
+        // A little early, so that the last records need not go behind the zeros.
+        if used >= length - length / 16 {
+            self.rotate(Leave::Full);
+        }
     }
 
     /// A failed file is left behind like a full one: what is written to a new one can be trusted again.
-    fn rotate(&self) {
-        if let Err(error) = self.shared.rotate() {
+    fn rotate(&self, why: Leave) {
+        if let Err(error) = self.shared.rotate(why) {
             error!(%error, "could not begin a new file in the audit spool");
         }
+    }
+
+    /// Behind a gap, records are shipped only once the file has been left.
+    fn has_gap(&self) -> bool {
+        let current = self.shared.current.load();
+        current.has_gap() && !current.is_sealed()
     }
 
     fn has_late(&self) -> bool {
@@ -261,7 +284,7 @@ impl Inside {
         if late.is_empty() {
             info!("the audit spool can be written again");
         } else if shared.current.load().bytes() > 0 {
-            self.rotate();
+            self.rotate(Leave::Failed);
         }
     }
 }

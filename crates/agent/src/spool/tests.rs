@@ -1,5 +1,7 @@
 //! Crash, corruption and concurrency: whatever happens, no entry is lost and none is invented.
 
+mod prepared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -34,7 +36,12 @@ pub(crate) fn event(number: u128) -> Event {
 }
 
 fn settings(dir: &Path) -> SpoolSettings {
-    SpoolSettings::new(dir.join("spool"))
+    SpoolSettings { segment: 1 << 20, ..SpoolSettings::new(dir.join("spool")) }
+}
+
+/// The bytes of a record.
+pub(crate) fn record(kind: Kind, event: &Event) -> Vec<u8> {
+    line::encoded(kind, event, <[u8]>::to_vec).unwrap()
 }
 
 fn open_in(dir: &Path) -> Arc<Spool> {
@@ -49,8 +56,10 @@ fn answer(entry: Entry<Spool>) {
     entry.close(Outcome::Answered, Closing { status_code: Some(200), ..Closing::default() });
 }
 
-/// The process dies: nothing is closed, nothing is synced, the lock is gone.
+/// The process dies: nothing is closed, nothing is removed, the threads and the lock are gone.
 fn die(spool: Arc<Spool>, open: Vec<Entry<Spool>>) {
+    spool.syncer.stop(&spool.shared);
+    spool.preparer.die(&spool.shared);
     rustix::fs::flock(&spool.shared._lock, FlockOperation::Unlock).unwrap();
     std::mem::forget((spool, open));
 }
@@ -188,9 +197,12 @@ async fn a_file_cut_at_any_byte_gives_all_that_stands_before_the_cut() {
             known.push((spool.bytes(), number / 2, Outcome::Answered));
         }
     }
+    let used = spool.shared.current.load().end();
     die(spool, open);
-    let whole = std::fs::read(&files(dir.path())[0]).unwrap();
-    assert_eq!(known.last().unwrap().0, whole.len() as u64);
+    assert_eq!(known.last().unwrap().0, used);
+    let mut whole = std::fs::read(&files(dir.path())[0]).unwrap();
+    let zeros = whole.split_off(usize::try_from(used).unwrap());
+    assert!(zeros.iter().all(|byte| *byte == 0) && zeros.len() > 1 << 19);
     let one = written(&whole);
     for cut in (0..=whole.len()).rev() {
         let file = std::fs::OpenOptions::new().write(true).open(&files(one.path())[0]).unwrap();
@@ -199,6 +211,8 @@ async fn a_file_cut_at_any_byte_gives_all_that_stands_before_the_cut() {
         let expected: BTreeMap<_, _> =
             stands.map(|(_, number, outcome)| (*number, *outcome)).collect();
         assert_eq!(on_disk(one.path()), expected, "cut at {cut}");
+        file.set_len(4 * whole.len() as u64).unwrap();
+        assert_eq!(on_disk(one.path()), expected, "zeros from {cut} on");
         // All the way through a restart for some: that syncs, and takes its time.
         if cut % 151 == 0 {
             let other = written(&whole[..cut]);
@@ -239,23 +253,31 @@ async fn a_torn_record_spoils_no_other() {
     let dir = TempDir::new().unwrap();
     let spool = open_in(dir.path());
     answer(entry(&spool, 1).unwrap());
-    let record = line::encode(Kind::Closed, &event(2)).unwrap();
-    let mut file = std::fs::OpenOptions::new().append(true).open(&files(dir.path())[0]).unwrap();
-    file.write_all(&record[..record.len() / 2]).unwrap();
+    let record = record(Kind::Closed, &event(2));
+    tear(&spool, &record[..record.len() / 2], record.len()).await;
     answer(entry(&spool, 3).unwrap());
-    file.write_all(&record[..record.len() / 3]).unwrap();
+    tear(&spool, &record[..record.len() / 3], record.len() / 3).await;
     let auth = Auth::default();
     ship_all(&spool, &auth).await;
     assert_eq!(auth.outcomes(), [(1, Outcome::Answered), (3, Outcome::Answered)].into());
     assert_eq!(files(dir.path()).len(), 0, "a torn end does not keep the file");
 }
 
+/// A record of which only a part could be written. Its file is left behind.
+async fn tear(spool: &Arc<Spool>, part: &[u8], size: usize) {
+    let current = spool.shared.current.load_full();
+    current.tear(part, size);
+    spool.syncer.wake();
+    while spool.shared.current.load().number() == current.number() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn bytes_without_a_record_are_passed_over_in_constant_memory() {
     let dir = TempDir::new().unwrap();
     let spool = open_in(dir.path());
-    let mut file = std::fs::OpenOptions::new().append(true).open(&files(dir.path())[0]).unwrap();
-    file.write_all(&vec![b'x'; 3 * scan::CHUNK + 17]).unwrap();
+    spool.shared.append(&vec![b'x'; 3 * scan::CHUNK + 17]).unwrap();
     answer(entry(&spool, 1).unwrap());
     let auth = Auth::default();
     ship_all(&spool, &auth).await;
@@ -310,9 +332,8 @@ async fn a_closing_that_cannot_be_written_stops_new_calls_and_is_written_later()
 
 /// What is written to `/dev/null` is accepted, and cannot be synced.
 pub(crate) fn make_unsyncable(spool: &Spool) {
-    let bad = Arc::new(Segment::special(&spool.shared.settings.dir, "/dev/null", 2));
-    locked(&spool.shared.shelves).push(Shelf { segment: Arc::clone(&bad), shipped: 0 });
-    spool.shared.current.store(bad);
+    let shared = &spool.shared;
+    shared.turn_to(Segment::special(&shared.settings.dir, "/dev/null", shared.next_number()));
 }
 
 #[tokio::test]
