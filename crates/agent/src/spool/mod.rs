@@ -283,7 +283,8 @@ impl Shared {
     /// Begins the next file, or stays with the current one if it may and the next is about to be ready. Called by
     /// the syncing thread only.
     fn rotate(&self, why: Leave) -> io::Result<()> {
-        match (self.next.take(self.current.load().number()), why) {
+        let current = self.current.load().number();
+        match (self.next.take(current), why) {
             (Taken::Ready(segment), _) => self.turn_to(segment),
             (Taken::Soon, Leave::Full) => {}
             (Taken::Soon, Leave::Failed) | (Taken::None, _) => {

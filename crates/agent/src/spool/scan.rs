@@ -40,7 +40,7 @@ pub(crate) fn pass(
     let filled = segment.read(offset, buffer.get_mut(..asked).unwrap_or_default())?;
     let mut rest = buffer.get(..filled).unwrap_or_default();
     let mut is_end = filled as u64 == left || filled < asked;
-    if !is_settled && let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+    if !is_settled && let Some(zero) = line::find(rest, 0) {
         rest = rest.get(..zero).unwrap_or_default();
         is_end = true;
     }

@@ -229,20 +229,25 @@ impl Inside {
                 worked = false;
             }
         }
-        if !worked {
+        if worked {
+            self.look_ahead();
+        } else {
             self.rotate(Leave::Failed);
         }
+        // Last of all: whoever has heard of it finds no file held here.
         shared.progress.reach(target, worked);
-        self.look_ahead();
     }
 
     /// Has the next file prepared when half of the current one is used, and goes over to it in time.
     fn look_ahead(&self) {
         let shared = &self.shared;
-        let current = shared.current.load().clone();
-        let (used, length) = (current.end(), shared.settings.prepared());
+        let (number, used) = {
+            let current = shared.current.load();
+            (current.number(), current.end())
+        };
+        let length = shared.settings.prepared();
         if used >= length / 2 {
-            shared.next.ask(current.number());
+            shared.next.ask(number);
         }
         // A little early, so that the last records need not go behind the zeros.
         if used >= length - length / 16 {

@@ -229,10 +229,9 @@ async fn threads_write_while_a_reader_ships_and_nothing_is_lost_or_sent_twice() 
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let spool = Arc::clone(&spool);
+            let numbers = thread * EACH..(thread + 1) * EACH;
             std::thread::spawn(move || {
-                for number in 0..EACH {
-                    answer(entry(&spool, thread * EACH + number).unwrap());
-                }
+                numbers.for_each(|number| answer(entry(&spool, number).unwrap()));
             })
         })
         .collect();
