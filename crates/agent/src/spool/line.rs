@@ -203,6 +203,14 @@ mod tests {
         }
 
         #[test]
+        fn a_byte_is_found_where_it_first_stands(
+            bytes in prop::collection::vec(0_u8..4, 0..40),
+            byte in 0_u8..4,
+        ) {
+            prop_assert_eq!(find(&bytes, byte), bytes.iter().position(|other| *other == byte));
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert_eq!(decode(&bytes), None);
         }

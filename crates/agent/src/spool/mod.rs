@@ -111,6 +111,8 @@ struct Shared {
     current: ArcSwap<Segment>,
     /// Every file with records, oldest first, the current one last.
     shelves: Mutex<Vec<Shelf>>,
+    /// Held while another file becomes the current one.
+    turning: Mutex<()>,
     /// The file that comes after the current one.
     next: Next,
     /// The highest number of a file.
@@ -246,19 +248,16 @@ impl Shared {
     }
 
     fn append(&self, record: &[u8]) -> Result<(Arc<Segment>, u64), SpoolError> {
-        let mut segment = self.current.load_full();
-        let written = loop {
-            if let Some(written) = segment.append(record) {
-                break written;
+        let segment = loop {
+            let segment = self.current.load_full();
+            let written = match segment.append(record) {
+                Some(written) => written.map(|()| true),
+                None => self.follow(&segment).map(|()| false),
+            };
+            if written.map_err(|source| self.write_error(source))? {
+                break segment;
             }
-            // It was sealed since, and there is another one by now, unless this is the end.
-            let other = self.current.load_full();
-            if Arc::ptr_eq(&segment, &other) {
-                break Err(io::Error::other("the last file has been closed"));
-            }
-            segment = other;
         };
-        written.map_err(|source| self.write_error(source))?;
         self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
         let ticket = self.written.fetch_add(1, Ordering::SeqCst) + 1;
         Ok((segment, ticket))
@@ -280,20 +279,32 @@ impl Shared {
         Err(SpoolError::Sync { path: self.settings.dir.clone() })
     }
 
-    /// Begins the next file, or stays with the current one if it may and the next is about to be ready. Called by
-    /// the syncing thread only.
+    /// Begins the next file, or stays with the current one if it may and the next is about to be ready.
     fn rotate(&self, why: Leave) -> io::Result<()> {
+        let _turning = locked(&self.turning);
         let current = self.current.load().number();
         match (self.next.take(current), why) {
             (Taken::Ready(segment), _) => self.turn_to(segment),
             (Taken::Soon, Leave::Full) => {}
-            (Taken::Soon, Leave::Failed) | (Taken::None, _) => {
-                let segment = Segment::create(&self.settings.dir, self.next_number())?;
-                segment::sync_dir(&self.settings.dir)?;
-                self.turn_to(segment);
-            }
+            (Taken::Soon, Leave::Failed) | (Taken::None, _) => self.turn_to(self.empty()?),
         }
         Ok(())
+    }
+
+    /// Sees to it that there is a file after one that is sealed. As a rule it is there already; only when the very last
+    /// file has gone, and something comes all the same, it is not.
+    fn follow(&self, sealed: &Arc<Segment>) -> io::Result<()> {
+        let _turning = locked(&self.turning);
+        if Arc::ptr_eq(sealed, &self.current.load_full()) {
+            self.turn_to(self.empty()?);
+        }
+        Ok(())
+    }
+
+    fn empty(&self) -> io::Result<Segment> {
+        let segment = Segment::create(&self.settings.dir, self.next_number())?;
+        segment::sync_dir(&self.settings.dir)?;
+        Ok(segment)
     }
 
     fn turn_to(&self, segment: Segment) {

@@ -37,6 +37,7 @@ pub(super) fn open(settings: SpoolSettings) -> Result<Shared, SpoolError> {
     Ok(Shared {
         current: ArcSwap::new(current),
         shelves: Mutex::new(segments.into_iter().map(shelf).collect()),
+        turning: Mutex::default(),
         next: Next::default(),
         numbers: AtomicU64::new(number),
         bytes: AtomicU64::new(bytes),

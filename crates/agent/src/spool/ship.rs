@@ -257,7 +257,7 @@ impl<S: Sink> Shipper<S> {
     }
 }
 
-/// Ends the current file if no entry is open in it: whether that was so. Whoever comes too late is refused.
+/// Ends the current file if no entry is open in it: whether that was so. Whoever comes later begins a new one.
 fn seal_last(current: &Arc<Segment>) -> bool {
     // The spool holds it twice: among the others, and as the current one.
     let is_free = || Arc::strong_count(current) == 2;

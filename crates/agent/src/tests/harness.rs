@@ -249,7 +249,10 @@ impl Agent {
     pub(super) async fn start_with(aws: &FakeAws, setup: Setup) -> Self {
         let dir = TempDir::new().unwrap();
         let settings = SpoolSettings::new(dir.path().join("spool"));
-        let mut config = config(SpoolSettings { limit: setup.spool_limit, ..settings }, setup.app);
+        let mut config = config(
+            SpoolSettings { limit: setup.spool_limit, segment: 1 << 20, ..settings },
+            setup.app,
+        );
         if let (Some(app), Some(place)) = (setup.aws_app, config.apps.first_mut()) {
             *place = app;
         }

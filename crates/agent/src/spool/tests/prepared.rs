@@ -97,6 +97,19 @@ async fn a_failed_write_does_not_hold_up_what_stands_behind_it() {
 }
 
 #[tokio::test]
+async fn a_call_that_comes_when_the_last_file_has_gone_begins_a_new_one() {
+    let dir = TempDir::new().unwrap();
+    let spool = open_in(dir.path());
+    answer(entry(&spool, 1).unwrap());
+    ship_all(&spool, &Auth::default()).await;
+    assert_eq!(files(dir.path()).len(), 0);
+    let late = entry(&spool, 2).unwrap();
+    spool.durable(late.opened()).await.unwrap();
+    die(spool, vec![late]);
+    assert_eq!(after_restart(dir.path()).await, [(2, Outcome::Unknown)].into());
+}
+
+#[tokio::test]
 async fn gaps_are_skipped_at_the_next_start() {
     let dir = TempDir::new().unwrap();
     let spool = open_in(dir.path());
