@@ -27,6 +27,7 @@ mod expect;
 mod forward;
 mod giving;
 mod heartbeat;
+mod lanes;
 mod outgoing;
 mod policy;
 mod record;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use access::{AppTraffic, Identity};
 use api::error::Chain;
+use api::gather::Gathering;
 use api::wire;
 use http::HeaderMap;
 use http_body_util::{Either, Full};
@@ -164,7 +165,7 @@ impl Server {
             .max_header_list_size(MOST_HEADERS)
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
-            .serve_connection(TokioIo::new(tls), service);
+            .serve_connection(TokioIo::new(Gathering::new(tls)), service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),

@@ -22,6 +22,7 @@ use crate::derived::DerivedKeys;
 use crate::expect::{self, Expectations};
 use crate::forward::Upstream;
 use crate::heartbeat;
+use crate::lanes::{self, Lanes};
 use crate::policy::{self, LivePolicy};
 use crate::record::Recorder;
 use crate::server::{SESSION_PATIENCE, Server};
@@ -87,16 +88,21 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
     let standing = watch::Sender::new(0);
     let patience = Arc::new(OnceLock::new());
     let tunnels = Arc::new(Tunnels {
-        tls: tunnel_tls(&deps)?,
+        tls: proxy_tls(&deps, api::wire::ALPN_TUNNEL)?,
         server: Arc::new(server),
         tasks: calls.clone(),
         standing: standing.clone(),
         stop: stops.road.clone(),
         patience: Arc::clone(&patience),
     });
+    let lane_tls = proxy_tls(&deps, api::wire::ALPN_LANE)?;
+    let lanes = Arc::new(Lanes { tls: lane_tls, tunnels: Arc::clone(&tunnels) });
     for proxy in &config.proxies {
         for _ in 0..config.tunnels_per_proxy.max(1) {
             beside.spawn(Arc::clone(&tunnels).keep(proxy.clone()));
+        }
+        for _ in 0..lanes::READY {
+            beside.spawn(Arc::clone(&lanes).keep(proxy.clone()));
         }
     }
     beside.spawn(policy::follow(
@@ -263,11 +269,11 @@ fn server_tls(deps: &Deps) -> Result<Arc<rustls::ServerConfig>, pki::TlsError> {
 }
 
 /// Towards proxies: mutual, always.
-fn tunnel_tls(deps: &Deps) -> Result<Arc<rustls::ClientConfig>, pki::TlsError> {
+fn proxy_tls(deps: &Deps, alpn: &[u8]) -> Result<Arc<rustls::ClientConfig>, pki::TlsError> {
     tls::client(ClientTls {
         credential: Some(Arc::clone(&deps.credential)),
         servers: TrustedServers::Cluster(Arc::clone(&deps.trust)),
-        alpn: vec![api::wire::ALPN_TUNNEL.to_vec()],
+        alpn: vec![alpn.to_vec()],
         clock: deps.clock.clone(),
     })
 }

@@ -2,13 +2,16 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::error::Chain;
+use http::HeaderMap;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -17,12 +20,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, info, info_span, warn};
-use tunnel::{Backoff, Far, Incoming, Settings, TunnelError};
+use tunnel::{Backoff, Channel, Far, Incoming, Settings, TunnelError};
 
 use crate::chance::chance;
 use crate::server::Server;
 
-const DIAL_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DIAL_DEADLINE: Duration = Duration::from_secs(10);
 /// A restarted proxy is found again at once; a proxy that is away for long is asked now and then.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -44,7 +47,7 @@ pub(crate) struct Tunnels {
 }
 
 #[derive(Debug, Error)]
-enum DialError {
+pub(crate) enum DialError {
     #[error("could not connect")]
     Connect(#[source] io::Error),
     #[error("TLS with the proxy failed")]
@@ -107,7 +110,7 @@ impl Tunnels {
         standing_since: &mut Option<Instant>,
     ) -> Result<(), Ended> {
         let dialled = tokio::select! {
-            dialled = timeout(DIAL_DEADLINE, self.dial(proxy)) => dialled,
+            dialled = timeout(DIAL_DEADLINE, dial(proxy, &self.tls, |tcp| tcp)) => dialled,
             () = self.stop.cancelled() => return Ok(()),
         };
         let stream = dialled.map_err(|_| DialError::TooLate)??;
@@ -140,11 +143,11 @@ impl Tunnels {
 
     fn take(&self, incoming: Incoming) {
         let server = Arc::clone(&self.server);
-        let address = incoming.headers().get(api::wire::HEADER_CLIENT_ADDR);
-        let address = address.and_then(|value| value.to_str().ok()?.parse().ok());
+        let address = client_address(incoming.headers());
         match incoming.accept() {
             Ok(stream) => {
-                let serving = async move { server.serve(stream, address).await };
+                let channel: Channel<TcpStream> = Channel::Stream(stream);
+                let serving = async move { server.serve(channel, address).await };
                 self.tasks.spawn(serving.in_current_span());
             }
             Err(error) => {
@@ -152,12 +155,25 @@ impl Tunnels {
             }
         }
     }
+}
 
-    async fn dial(&self, proxy: &str) -> Result<TlsStream<TcpStream>, DialError> {
-        let tcp = TcpStream::connect(proxy).await.map_err(DialError::Connect)?;
-        tcp.set_nodelay(true).map_err(DialError::Connect)?;
-        let name = ServerName::try_from(api::wire::PROXY_SERVER_NAME).map_err(DialError::Name)?;
-        let tls = TlsConnector::from(Arc::clone(&self.tls));
-        tls.connect(name, tcp).await.map_err(DialError::Tls)
-    }
+/// Connects with TLS, on what `wrap` makes of the connection.
+pub(crate) async fn dial<T>(
+    proxy: &str,
+    tls: &Arc<ClientConfig>,
+    wrap: impl FnOnce(TcpStream) -> T,
+) -> Result<TlsStream<T>, DialError>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let tcp = TcpStream::connect(proxy).await.map_err(DialError::Connect)?;
+    tcp.set_nodelay(true).map_err(DialError::Connect)?;
+    let name = ServerName::try_from(api::wire::PROXY_SERVER_NAME).map_err(DialError::Name)?;
+    let tls = TlsConnector::from(Arc::clone(tls));
+    tls.connect(name, wrap(tcp)).await.map_err(DialError::Tls)
+}
+
+/// Where the proxy says that a stream comes from.
+pub(crate) fn client_address(headers: &HeaderMap) -> Option<SocketAddr> {
+    headers.get(api::wire::HEADER_CLIENT_ADDR)?.to_str().ok()?.parse().ok()
 }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod duration;
 pub mod error;
 pub mod files;
+pub mod gather;
 pub mod headers;
 pub mod http;
 pub mod join;

@@ -7,6 +7,8 @@ use access::{AppName, AppSessionId};
 pub const ALPN_AUTH: &[u8] = b"causeway-auth";
 /// ALPN of an agent's tunnel, ended at the proxy.
 pub const ALPN_TUNNEL: &[u8] = b"causeway-tunnel";
+/// ALPN of a connection that an agent holds ready for one stream beside its tunnel.
+pub const ALPN_LANE: &[u8] = b"causeway-lane";
 /// ALPN of app traffic, end to end between `tsh` and the agent: HTTP/2, to AWS or to a web app.
 pub const ALPN_APP: &[u8] = b"causeway-app";
 /// ALPN of web apps' traffic as HTTP/1.1, for what only that can carry (upgrades such as WebSocket).

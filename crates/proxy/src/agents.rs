@@ -1,4 +1,4 @@
-//! The agents' tunnels: who may have one, and which one a new connection takes.
+//! The agents' tunnels and lanes: who may have one, and which one a new connection takes.
 //!
 //! An agent proves itself with a host certificate of the cluster that has the
 //! role App. Which apps it serves is not its own word but the snapshot's.
@@ -19,24 +19,27 @@ use pki::{Clock, IdentityError, LiveTrust};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use thiserror::Error;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tracing::{info, warn};
-use tunnel::{Near, Settings, Stream};
+use tracing::{debug, info, warn};
+use tunnel::{Channel, LaneError, LaneHead, Near, Records, Settings, Stream};
 
 use crate::config::Limits;
+use crate::lanes::{self, Lane, Lanes};
 use crate::rewind::Rewind;
 use crate::snapshot::Snapshots;
 
 /// How many tunnels are tried for one connection.
 const TRIES: usize = 4;
+/// How many lanes of one agent.
+const LANE_TRIES: usize = 2;
 /// How often every tunnel's certificate is verified again, besides when trust or locks change.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// All tunnels.
+/// All tunnels and lanes.
 pub(crate) struct Agents {
     tls: TlsAcceptor,
     trust: Arc<LiveTrust>,
@@ -45,6 +48,7 @@ pub(crate) struct Agents {
     settings: Settings,
     limits: Limits,
     tunnels: ArcSwap<HashMap<HostId, Vec<Arc<Tunnel>>>>,
+    lanes: Lanes,
     last: AtomicU64,
 }
 
@@ -55,7 +59,10 @@ struct Tunnel {
     certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Why a connection did not become a tunnel.
+/// The way of one connection to an agent.
+pub(crate) type ToAgent = Channel<Lane>;
+
+/// Why a connection did not become a tunnel or a lane.
 #[derive(Debug, Error)]
 pub(crate) enum NoTunnel {
     #[error("the handshake took too long")]
@@ -72,6 +79,8 @@ pub(crate) enum NoTunnel {
     Locked { host: HostId },
     #[error("the tunnel failed")]
     Tunnel(#[from] tunnel::TunnelError),
+    #[error("the lane's connection cannot be held")]
+    Handle(#[source] std::io::Error),
 }
 
 /// Why no agent takes a connection.
@@ -116,6 +125,7 @@ impl Agents {
             settings,
             limits,
             tunnels: ArcSwap::default(),
+            lanes: Lanes::default(),
             last: AtomicU64::new(0),
         }
     }
@@ -126,18 +136,7 @@ impl Agents {
         io: Rewind<TcpStream>,
         peer: SocketAddr,
     ) -> Result<(), NoTunnel> {
-        let accepting = timeout(self.limits.handshake, self.tls.accept(io));
-        let mut tls = match accepting.await {
-            Err(_) => return Err(NoTunnel::Late),
-            Ok(accepted) => accepted.map_err(NoTunnel::Handshake)?,
-        };
-        let (host, certificates) = match self.agent_of(&tls) {
-            Ok(agent) => agent,
-            Err(refusal) => {
-                let _ = timeout(self.limits.handshake, tls.shutdown()).await;
-                return Err(refusal);
-            }
-        };
+        let (tls, host, certificates) = self.accept(io).await?;
         let (near, driver) = tunnel::connect(tls, &self.settings).await?;
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let tunnel = Arc::new(Tunnel { number, host: host.clone(), near, certificates });
@@ -151,13 +150,46 @@ impl Agents {
         Ok(())
     }
 
-    fn agent_of(
+    /// Serves one connection of an agent as a lane, ready and then in use, until it ends.
+    pub(crate) async fn serve_lane(
         &self,
-        tls: &TlsStream<Rewind<TcpStream>>,
-    ) -> Result<(HostId, Vec<CertificateDer<'static>>), NoTunnel> {
+        io: Rewind<TcpStream>,
+        peer: SocketAddr,
+    ) -> Result<(), NoTunnel> {
+        let handle = lanes::handle_of(io.get_ref()).map_err(NoTunnel::Handle)?;
+        let (tls, host, certificates) = self.accept(Records::new(io)).await?;
+        match self.lanes.keep(host.clone(), certificates, (tls, handle)).await {
+            Ok(()) => {}
+            Err(error @ LaneError::Io(_)) => {
+                debug!(agent = %host, %peer, error = %Chain(&error), "lane closed");
+            }
+            Err(error) => warn!(agent = %host, %peer, error = %Chain(&error), "lane closed"),
+        }
+        Ok(())
+    }
+
+    /// Lets an agent prove itself.
+    async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: S,
+    ) -> Result<(TlsStream<S>, HostId, Vec<CertificateDer<'static>>), NoTunnel> {
+        let accepting = timeout(self.limits.handshake, self.tls.accept(io));
+        let mut tls = match accepting.await {
+            Err(_) => return Err(NoTunnel::Late),
+            Ok(accepted) => accepted.map_err(NoTunnel::Handshake)?,
+        };
         let certificates = tls.get_ref().1.peer_certificates().unwrap_or_default();
-        let host = self.verified(certificates)?;
-        Ok((host, certificates.iter().map(|der| der.clone().into_owned()).collect()))
+        match self.verified(certificates) {
+            Ok(host) => {
+                let certificates = certificates.iter().map(|der| der.clone().into_owned());
+                let certificates = certificates.collect();
+                Ok((tls, host, certificates))
+            }
+            Err(refusal) => {
+                let _ = timeout(self.limits.handshake, tls.shutdown()).await;
+                Err(refusal)
+            }
+        }
     }
 
     fn verified(&self, certificates: &[CertificateDer<'_>]) -> Result<HostId, NoTunnel> {
@@ -204,20 +236,24 @@ impl Agents {
         });
     }
 
-    /// Opens a stream to an agent that serves `app` and sends it the connection's `first` bytes.
+    /// Opens a way to an agent that serves `app` and sends it the connection's `first` bytes: a lane where the agent has
+    /// one ready, a stream of its tunnel otherwise.
     ///
-    /// Nothing has reached the client yet, so that another tunnel may be tried when one fails.
+    /// Nothing has reached the client yet, so that another way may be tried when one fails.
     pub(crate) async fn open(
         &self,
         app: &AppName,
         first: &Bytes,
         client: SocketAddr,
-    ) -> Result<Stream, NoAgent> {
+    ) -> Result<ToAgent, NoAgent> {
         let candidates = self.candidates(app)?;
         let mut last = None;
         for tunnel in candidates.into_iter().take(TRIES) {
+            if let Some(lane) = self.try_lane(&tunnel.host, app, first, client).await {
+                return Ok(Channel::Lane(lane));
+            }
             match self.try_tunnel(&tunnel, app, first, client).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(Channel::Stream(stream)),
                 Err(error) => {
                     warn!(agent = %tunnel.host, %app, error = %Chain(&error), "trying another tunnel");
                     last = Some(error);
@@ -245,7 +281,7 @@ impl Agents {
             .filter_map(|host| tunnels.get(host))
             .flatten()
             .filter(|tunnel| !tunnel.near.is_draining())
-            .map(|tunnel| (tunnel.near.streams(), Arc::clone(tunnel)))
+            .map(|tunnel| (self.load(tunnel), Arc::clone(tunnel)))
             .collect();
         // Of equally loaded ones another comes first each time.
         if !live.is_empty() {
@@ -256,6 +292,30 @@ impl Agents {
         Ok(live.into_iter().map(|(_, tunnel)| tunnel).collect())
     }
 
+    /// How many connections go by a tunnel, and by the lanes of its agent.
+    fn load(&self, tunnel: &Tunnel) -> usize {
+        tunnel.near.streams() + self.lanes.in_use(&tunnel.host)
+    }
+
+    async fn try_lane(
+        &self,
+        host: &HostId,
+        app: &AppName,
+        first: &Bytes,
+        client: SocketAddr,
+    ) -> Option<Lane> {
+        let target = wire::app_target(app).parse().ok()?;
+        let head = LaneHead { target, headers: headers(client) };
+        // One that has just died makes room for the next; where that fails too, the tunnel knows whether the agent lives.
+        for _ in 0..LANE_TRIES {
+            match self.lanes.take(host, head.clone(), first).await? {
+                Ok(lane) => return Some(lane),
+                Err(error) => debug!(agent = %host, %app, error = %Chain(&error), "lane not taken"),
+            }
+        }
+        None
+    }
+
     async fn try_tunnel(
         &self,
         tunnel: &Tunnel,
@@ -263,11 +323,7 @@ impl Agents {
         first: &Bytes,
         client: SocketAddr,
     ) -> Result<Stream, TryError> {
-        let mut headers = HeaderMap::new();
-        if let Ok(address) = HeaderValue::try_from(client.to_string()) {
-            headers.insert(wire::HEADER_CLIENT_ADDR, address);
-        }
-        let mut stream = tunnel.near.open(&wire::app_target(app), headers)?;
+        let mut stream = tunnel.near.open(&wire::app_target(app), headers(client))?;
         let sending = async {
             stream.write_all(first).await?;
             stream.accepted_by_peer().await
@@ -279,7 +335,7 @@ impl Agents {
         Ok(stream)
     }
 
-    /// Closes tunnels whose agent is no longer trusted or has been locked, for ever.
+    /// Closes tunnels and lanes whose agent is no longer trusted or has been locked, for ever.
     pub(crate) async fn close_untrusted(&self) {
         let mut changes = self.snapshots.subscribe();
         let mut looks = interval(LOOK);
@@ -317,10 +373,23 @@ impl Agents {
                 tunnel.near.drain(Duration::ZERO);
             }
         }
+        self.lanes.cut(|host, certificates| {
+            let refusal = match is_full {
+                true => self.verified(certificates).err(),
+                false => snapshot
+                    .is_host_locked(host, now)
+                    .then(|| NoTunnel::Locked { host: host.clone() }),
+            };
+            if let Some(refusal) = &refusal {
+                warn!(agent = %host, error = %Chain(refusal), "lane cut");
+            }
+            refusal.is_some()
+        });
     }
 
-    /// Lets all tunnels finish what they carry, for `patience` at most.
+    /// Lets all tunnels finish what they carry, for `patience` at most, and gives up the lanes that nobody has taken.
     pub(crate) fn drain(&self, patience: Duration) {
+        self.lanes.close_ready(|_| true);
         for tunnel in self.tunnels.load().values().flatten() {
             tunnel.near.drain(patience);
         }
@@ -331,11 +400,25 @@ impl Agents {
         self.tunnels.load().get(host).map_or(0, Vec::len)
     }
 
+    /// How many lanes there are, ready or in use.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.count()
+    }
+
     /// How many agents have how many tunnels.
     pub(crate) fn count(&self) -> (usize, usize) {
         let tunnels = self.tunnels.load();
         (tunnels.len(), tunnels.values().map(Vec::len).sum())
     }
+}
+
+/// What an agent is told beside the bytes.
+fn headers(client: SocketAddr) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(address) = HeaderValue::try_from(client.to_string()) {
+        headers.insert(wire::HEADER_CLIENT_ADDR, address);
+    }
+    headers
 }
 
 /// Takes a tunnel off the list when its connection ends, is cut or panics.

@@ -15,6 +15,7 @@ mod certificates;
 mod config;
 mod connections;
 mod hello;
+mod lanes;
 mod places;
 mod rewind;
 mod road;

@@ -18,6 +18,15 @@ impl<S> Rewind<S> {
     pub(crate) fn new(first: Bytes, inner: S) -> Self {
         Self { first, inner }
     }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// What lies under it, once everything was given again.
+    pub(crate) fn into_inner(self) -> Option<S> {
+        self.first.is_empty().then_some(self.inner)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {

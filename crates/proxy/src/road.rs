@@ -9,13 +9,15 @@ use thiserror::Error;
 
 use crate::hello::Hello;
 
-/// The five roads.
+/// The six roads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Road {
     /// To the Auth Service, unread.
     Auth,
     /// An agent's tunnel, ended here.
     Tunnel,
+    /// A connection that an agent holds ready for one stream; its TLS is ended here.
+    Lane,
     /// To an agent, unread, if the session lives.
     App(AppSessionId),
     /// The web pages and the web API, ended here.
@@ -41,11 +43,12 @@ pub(crate) enum NoRoad {
 /// Decides.
 pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
     let offers = |name: &[u8]| hello.alpn.iter().any(|offer| offer == name);
-    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL].into_iter().chain(wire::APP_PROTOCOLS);
+    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_LANE].into_iter().chain(wire::APP_PROTOCOLS);
     if private.into_iter().any(offers) {
         return match hello.alpn.as_slice() {
             [one] if one == wire::ALPN_AUTH => Ok(Road::Auth),
             [one] if one == wire::ALPN_TUNNEL => Ok(Road::Tunnel),
+            [one] if one == wire::ALPN_LANE => Ok(Road::Lane),
             [_] => hello
                 .server_name
                 .as_deref()
@@ -94,6 +97,8 @@ mod tests {
             (&["causeway-auth"], &app, Ok(Road::Auth)),
             (&["causeway-tunnel"], "proxy.causeway.internal", Ok(Road::Tunnel)),
             (&["causeway-tunnel"], "", Ok(Road::Tunnel)),
+            (&["causeway-lane"], "proxy.causeway.internal", Ok(Road::Lane)),
+            (&["causeway-lane"], &app, Ok(Road::Lane)),
             (&["causeway-app"], &app, session()),
             (&["causeway-app-http1"], &app, session()),
             (&["causeway-app-tcp"], &app, session()),
@@ -118,6 +123,9 @@ mod tests {
             (&["causeway-app", "h2"], &app, Err(NoRoad::Mixed)),
             (&["causeway-app", "causeway-app"], &app, Err(NoRoad::Mixed)),
             (&["causeway-auth", "causeway-tunnel"], "", Err(NoRoad::Mixed)),
+            (&["causeway-lane", "causeway-tunnel"], "", Err(NoRoad::Mixed)),
+            (&["causeway-lane", "h2"], "", Err(NoRoad::Mixed)),
+            (&["causeway-lanes"], "", Err(NoRoad::Protocol)),
             (&["acme-tls/1"], "x.example.com", Ok(Road::Challenge("x.example.com".to_owned()))),
             (&["acme-tls/1"], "", Err(NoRoad::ServerName)),
             (&["acme-tls/1", "h2"], "x.example.com", Err(NoRoad::Mixed)),
@@ -135,13 +143,14 @@ mod tests {
     proptest! {
         #[test]
         fn only_a_private_protocol_alone_leaves_the_web(
-            alpn in proptest::collection::vec("(h2|http/1.1|acme-tls/1|causeway-(auth|tunnel|app(-http1|-tcp|-console)?)|[a-z]{1,8})", 0..4),
+            alpn in proptest::collection::vec("(h2|http/1.1|acme-tls/1|causeway-(auth|tunnel|lane|app(-http1|-tcp|-console)?)|[a-z]{1,8})", 0..4),
             name in "([a-z0-9.]{0,20}|[0-9a-f]{32}\\.app\\.causeway\\.internal)",
         ) {
             let offers: Vec<&str> = alpn.iter().map(String::as_str).collect();
             match decide(&hello(&offers, &name)) {
                 Ok(Road::Auth) => prop_assert_eq!(offers, ["causeway-auth"]),
                 Ok(Road::Tunnel) => prop_assert_eq!(offers, ["causeway-tunnel"]),
+                Ok(Road::Lane) => prop_assert_eq!(offers, ["causeway-lane"]),
                 Ok(Road::App(id)) => {
                     prop_assert_eq!(offers.len(), 1);
                     prop_assert!(wire::APP_PROTOCOLS.contains(&offers[0].as_bytes()));
@@ -153,7 +162,7 @@ mod tests {
                 }
                 Ok(Road::Web) => {
                     let is_private = |offer: &&str| {
-                        ["causeway-auth", "causeway-tunnel", "acme-tls/1"].contains(offer)
+                        ["causeway-auth", "causeway-tunnel", "causeway-lane", "acme-tls/1"].contains(offer)
                             || offer.starts_with("causeway-app")
                     };
                     prop_assert!(!offers.iter().any(is_private));

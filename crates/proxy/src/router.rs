@@ -50,7 +50,7 @@ enum Alert {
     NoApplicationProtocol = 120,
 }
 
-/// The five roads and what guards their beginning.
+/// The six roads and what guards their beginning.
 pub(crate) struct Router {
     pub(crate) connections: Arc<Connections>,
     pub(crate) limits: Limits,
@@ -163,6 +163,9 @@ impl Router {
             Ok((Road::Tunnel, _, first)) => {
                 return Ok(self.agents.serve(Rewind::new(first, tcp), peer).await?);
             }
+            Ok((Road::Lane, _, first)) => {
+                return Ok(self.agents.serve_lane(Rewind::new(first, tcp), peer).await?);
+            }
             Ok((Road::Challenge(name), _, first)) => {
                 let io = Rewind::new(first, &mut tcp);
                 let answering = self.certificates.answer(io, &name);
@@ -213,10 +216,10 @@ impl Router {
     ) -> Result<(), Failed> {
         let admitted = self.sessions.admit(session, id).await?;
         let session = &admitted.session;
-        let mut stream = self.agents.open(&session.app, first, peer).await?;
+        let agent = self.agents.open(&session.app, first, peer).await?;
         info!(user = %session.user, app = %session.app, "app connection opened");
         let mut traffic = Traffic::default();
-        let ended = tunnel::splice(&mut client, &mut stream, self.limits.idle, &mut traffic).await;
+        let ended = agent.splice(&mut client, self.limits.idle, &mut traffic).await;
         info!(
             user = %session.user,
             app = %session.app,

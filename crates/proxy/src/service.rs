@@ -66,6 +66,8 @@ pub struct Health {
     pub agents: usize,
     /// Live tunnels.
     pub tunnels: usize,
+    /// Connections that agents hold ready for single streams, and those in use.
+    pub lanes: usize,
     /// Open connections of all kinds.
     pub connections: usize,
 }
@@ -156,6 +158,7 @@ impl Handle {
             follows_auth: connected == Connected::Now,
             agents,
             tunnels,
+            lanes: self.parts.agents.lanes(),
             connections: self.parts.connections.count(),
         }
     }
@@ -210,7 +213,7 @@ impl Parts {
             credential: Arc::clone(&config.credential),
             trust: Arc::clone(&config.trust),
             peers: Peers::Required(Accept::Hosts),
-            alpn: vec![wire::ALPN_TUNNEL.to_vec()],
+            alpn: vec![wire::ALPN_TUNNEL.to_vec(), wire::ALPN_LANE.to_vec()],
             clock: clock.clone(),
         })?;
         let agents = Agents::new(

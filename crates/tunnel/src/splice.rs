@@ -39,14 +39,48 @@ pub async fn splice<C>(
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut out = Outward::new();
-    let mut home = Homeward::default();
+    let (mut out, mut home) = (Outward::default(), Homeward::default());
+    let moving = |cx: &mut Context<'_>, traffic: &mut Traffic| {
+        let outward = out.poll(cx, connection, stream, &mut traffic.sent)?;
+        let homeward = home.poll(cx, connection, stream, &mut traffic.received)?;
+        Poll::Ready(Ok(outward.is_ready() && homeward.is_ready()))
+    };
+    while_moving(moving, idle, traffic).await
+}
+
+/// Copies between two connections as [`splice`] does between a connection and a stream.
+///
+/// # Errors
+/// The first failure of either side; of kind [`io::ErrorKind::TimedOut`] when nothing moved for `idle`.
+pub async fn join<A, B>(
+    near: &mut A,
+    far: &mut B,
+    idle: Duration,
+    traffic: &mut Traffic,
+) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut out, mut home) = (Pump::default(), Pump::default());
+    let moving = |cx: &mut Context<'_>, traffic: &mut Traffic| {
+        let outward = out.poll(cx, near, far, &mut traffic.sent)?;
+        let homeward = home.poll(cx, far, near, &mut traffic.received)?;
+        Poll::Ready(Ok(outward.is_ready() && homeward.is_ready()))
+    };
+    while_moving(moving, idle, traffic).await
+}
+
+/// Polls `moving` until it tells that all is done, or until `traffic` stands still for `idle`.
+async fn while_moving(
+    mut moving: impl FnMut(&mut Context<'_>, &mut Traffic) -> Poll<io::Result<bool>>,
+    idle: Duration,
+    traffic: &mut Traffic,
+) -> io::Result<()> {
     let mut timer = std::pin::pin!(sleep_until(Instant::now() + idle));
     poll_fn(|cx| {
         let before = *traffic;
-        let outward = out.poll(cx, connection, stream, &mut traffic.sent)?;
-        let homeward = home.poll(cx, connection, stream, &mut traffic.received)?;
-        if outward.is_ready() && homeward.is_ready() {
+        if ready!(moving(cx, traffic))? {
             return Poll::Ready(Ok(()));
         }
         if *traffic != before {
@@ -64,26 +98,106 @@ where
 const SMALLEST_READ: usize = 8 * 1024;
 const LARGEST_READ: usize = 64 * 1024;
 
-/// From the connection into the stream.
-struct Outward {
+/// What was read from a connection and is still to be passed on.
+struct Source {
     buffer: BytesMut,
     read: usize,
     pending: Bytes,
     is_ended: bool,
-    is_done: bool,
 }
 
-impl Outward {
-    fn new() -> Self {
+impl Default for Source {
+    fn default() -> Self {
         Self {
             buffer: BytesMut::new(),
             read: SMALLEST_READ,
             pending: Bytes::new(),
             is_ended: false,
-            is_done: false,
         }
     }
+}
 
+impl Source {
+    fn poll_fill<C: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut C,
+    ) -> Poll<io::Result<()>> {
+        self.buffer.reserve(self.read);
+        let mut space = (&mut self.buffer).limit(self.read);
+        let count = ready!(poll_read_buf(Pin::new(connection), cx, &mut space))?;
+        self.is_ended = count == 0;
+        self.pending = self.buffer.split().freeze();
+        self.adapt(count);
+        Poll::Ready(Ok(()))
+    }
+
+    fn adapt(&mut self, count: usize) {
+        if count == self.read {
+            self.read = (self.read * 2).min(LARGEST_READ);
+        } else if count < self.read / 4 {
+            self.read = (self.read / 2).max(SMALLEST_READ);
+        }
+    }
+}
+
+/// From one connection to another.
+#[derive(Default)]
+struct Pump {
+    source: Source,
+    is_unflushed: bool,
+    is_done: bool,
+}
+
+impl Pump {
+    fn poll<A: AsyncRead + Unpin, B: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut A,
+        to: &mut B,
+        moved: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_done {
+            *moved += ready!(self.poll_step(cx, from, to))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what was read, or reads; tells how much was written.
+    fn poll_step<A: AsyncRead + Unpin, B: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut A,
+        to: &mut B,
+    ) -> Poll<io::Result<u64>> {
+        if !self.source.pending.is_empty() {
+            self.is_unflushed = true;
+            return poll_write(cx, to, &mut self.source.pending);
+        }
+        if self.source.is_ended {
+            let told = ready!(Pin::new(to).poll_shutdown(cx));
+            self.is_done = true;
+            return Poll::Ready(told.or_else(forgive_gone).map(|()| 0));
+        }
+        match self.source.poll_fill(cx, from) {
+            Poll::Pending if self.is_unflushed => {
+                ready!(Pin::new(to).poll_flush(cx))?;
+                self.is_unflushed = false;
+                Poll::Pending
+            }
+            filled => filled.map_ok(|()| 0),
+        }
+    }
+}
+
+/// From the connection into the stream.
+#[derive(Default)]
+struct Outward {
+    source: Source,
+    is_done: bool,
+}
+
+impl Outward {
     fn poll<C: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -109,30 +223,17 @@ impl Outward {
         connection: &mut C,
         stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        if !self.pending.is_empty() {
-            let count = ready!(stream.poll_send(cx, &mut self.pending))?;
+        if !self.source.pending.is_empty() {
+            let count = ready!(stream.poll_send(cx, &mut self.source.pending))?;
             return Poll::Ready(Ok(count as u64));
         }
-        if self.is_ended {
+        if self.source.is_ended {
             ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
             self.is_done = true;
             return Poll::Ready(Ok(0));
         }
-        self.buffer.reserve(self.read);
-        let mut space = (&mut self.buffer).limit(self.read);
-        let count = ready!(poll_read_buf(Pin::new(connection), cx, &mut space))?;
-        self.is_ended = count == 0;
-        self.pending = self.buffer.split().freeze();
-        self.adapt(count);
+        ready!(self.source.poll_fill(cx, connection))?;
         Poll::Ready(Ok(0))
-    }
-
-    fn adapt(&mut self, count: usize) {
-        if count == self.read {
-            self.read = (self.read * 2).min(LARGEST_READ);
-        } else if count < self.read / 4 {
-            self.read = (self.read / 2).max(SMALLEST_READ);
-        }
     }
 }
 
@@ -165,15 +266,11 @@ impl Homeward {
         connection: &mut C,
         stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        let connection = Pin::new(connection);
         if !self.pending.is_empty() {
-            let count = ready!(connection.poll_write(cx, &self.pending))?;
-            self.pending.advance(count);
             self.is_unflushed = true;
-            let written =
-                if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count as u64) };
-            return Poll::Ready(written);
+            return poll_write(cx, connection, &mut self.pending);
         }
+        let connection = Pin::new(connection);
         match stream.poll_chunk(cx) {
             Poll::Ready(Some(chunk)) => self.pending = chunk?,
             Poll::Ready(None) => {
@@ -190,6 +287,16 @@ impl Homeward {
         }
         Poll::Ready(Ok(0))
     }
+}
+
+fn poll_write<C: AsyncWrite + Unpin>(
+    cx: &mut Context<'_>,
+    connection: &mut C,
+    pending: &mut Bytes,
+) -> Poll<io::Result<u64>> {
+    let count = ready!(Pin::new(connection).poll_write(cx, pending))?;
+    pending.advance(count);
+    Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(count as u64) })
 }
 
 /// An end that has hung up already need not be told that there is no more.

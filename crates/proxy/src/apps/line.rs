@@ -23,9 +23,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
-use tunnel::Stream;
 
-use crate::agents::{Agents, NoAgent};
+use crate::agents::{Agents, NoAgent, ToAgent};
 use crate::connections::Connections;
 use crate::sessions::Sessions;
 use crate::snapshot::NotLive;
@@ -88,7 +87,7 @@ pub(super) struct Dialler {
     pub(super) clock: Clock,
 }
 
-type Io = TokioIo<Watched<TlsStream<Stream>>>;
+type Io = TokioIo<Watched<TlsStream<ToAgent>>>;
 type Driven = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
 impl Lines {
@@ -179,7 +178,7 @@ impl Dialler {
         line: &Line,
         protocol: &[u8],
         steps: Steps,
-    ) -> Result<Watched<TlsStream<Stream>>, LineError> {
+    ) -> Result<Watched<TlsStream<ToAgent>>, LineError> {
         let from = SocketAddr::new(line.address, 0);
         let stream = self.agents.open(&line.app, &Bytes::new(), from).await?;
         let tls = pki::tls::client(ClientTls {

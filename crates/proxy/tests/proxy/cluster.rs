@@ -16,12 +16,12 @@ use pki::{
     LiveTrust, Peers, ServerTls, Trust, TrustedServers, Validity,
 };
 use proxy::{Handle, Limits, ProxyConfig, PublicAddr, TunnelSettings, WebCertificate};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tunnel::{FarHandle, Incoming};
+use tunnel::{FarHandle, Incoming, Records};
 
 use crate::stand_in::StandIn;
 
@@ -274,9 +274,19 @@ fn config(authorities: &Authorities, auth: &StandIn, data_dir: &std::path::Path)
 pub(crate) async fn dial(
     cluster: &Cluster,
     authorities: &Authorities,
-    (alpn, server_name): (&[u8], &str),
+    to: (&[u8], &str),
     credential: Option<Arc<LiveCredential>>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    dial_on(cluster, authorities, to, (credential, |tcp| tcp)).await
+}
+
+/// The same, with something between TLS and the connection.
+async fn dial_on<T: AsyncRead + AsyncWrite + Unpin>(
+    cluster: &Cluster,
+    authorities: &Authorities,
+    (alpn, server_name): (&[u8], &str),
+    (credential, wrap): (Option<Arc<LiveCredential>>, impl FnOnce(TcpStream) -> T),
+) -> std::io::Result<TlsStream<T>> {
     let tls = pki::tls::client(ClientTls {
         credential,
         servers: TrustedServers::Cluster(LiveTrust::new(cluster.authorities.trust())),
@@ -287,7 +297,47 @@ pub(crate) async fn dial(
     let tcp = TcpStream::connect(cluster.proxy.addr()).await?;
     tcp.set_nodelay(true)?;
     let name = server_name.to_owned().try_into().unwrap();
-    TlsConnector::from(tls).connect(name, tcp).await
+    TlsConnector::from(tls).connect(name, wrap(tcp)).await
+}
+
+/// The agent's end of a lane.
+pub(crate) type LaneEnd = TlsStream<Records<TcpStream>>;
+
+/// Dials a lane as whoever `credential` says.
+pub(crate) async fn dial_lane(
+    cluster: &Cluster,
+    credential: Option<Arc<LiveCredential>>,
+) -> std::io::Result<LaneEnd> {
+    let to = (wire::ALPN_LANE, wire::PROXY_SERVER_NAME);
+    dial_on(cluster, &cluster.authorities, to, (credential, Records::new)).await
+}
+
+/// Waits until the proxy takes the lane, and says back what it hears, with `name` before it.
+pub(crate) async fn serve_lane(
+    cluster: &Cluster,
+    (lane, host): (LaneEnd, &str),
+    name: &str,
+) -> tokio::task::JoinHandle<()> {
+    let server = app_server(cluster, cluster.authorities.host(SystemRole::App, host));
+    let name = name.to_owned();
+    tokio::spawn(async move {
+        let Ok((head, tcp)) = tunnel::lane::wait(lane).await else { return };
+        assert_eq!(head.target, "aws:443");
+        assert!(head.headers.contains_key(wire::HEADER_CLIENT_ADDR));
+        echo(server, tcp, name).await;
+    })
+}
+
+/// How an agent ends app traffic.
+fn app_server(cluster: &Cluster, credential: Arc<LiveCredential>) -> TlsAcceptor {
+    let server = pki::tls::server(ServerTls {
+        credential,
+        trust: LiveTrust::new(cluster.authorities.trust()),
+        peers: Peers::Required(Accept::Users),
+        alpn: vec![wire::ALPN_APP.to_vec()],
+        clock: cluster.clock.clock(),
+    });
+    TlsAcceptor::from(server.unwrap())
 }
 
 /// An agent that ends app traffic and says back what it hears, with its name before it.
@@ -304,18 +354,10 @@ impl Agent {
             .dial(wire::ALPN_TUNNEL, wire::PROXY_SERVER_NAME, Some(Arc::clone(&credential)))
             .await
             .unwrap();
-        let server = pki::tls::server(ServerTls {
-            credential,
-            trust: LiveTrust::new(cluster.authorities.trust()),
-            peers: Peers::Required(Accept::Users),
-            alpn: vec![wire::ALPN_APP.to_vec()],
-            clock: cluster.clock.clock(),
-        })
-        .unwrap();
+        let acceptor = app_server(cluster, credential);
         let mut far = tunnel::accept_on(tls, &tunnel::Settings::default());
         let handle = far.handle();
         let mut tasks = JoinSet::new();
-        let acceptor = TlsAcceptor::from(server);
         let name = host.to_owned();
         let task = tasks.spawn(async move {
             let mut streams = JoinSet::new();
@@ -351,7 +393,7 @@ fn take(incoming: Incoming, streams: &mut JoinSet<()>, tls: &TlsAcceptor, name: 
     }
 }
 
-async fn echo(tls: TlsAcceptor, stream: tunnel::Stream, name: String) {
+async fn echo(tls: TlsAcceptor, stream: impl AsyncRead + AsyncWrite + Unpin, name: String) {
     let Ok(mut tls) = tls.accept(stream).await else { return };
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length) = tls.read(&mut buffer).await {

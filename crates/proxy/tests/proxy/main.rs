@@ -10,6 +10,8 @@ mod hardening;
 #[cfg(test)]
 mod invites;
 #[cfg(test)]
+mod lanes;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod people;

@@ -1,4 +1,4 @@
-//! The four roads, and what may not go on them.
+//! The roads of one port, and what may not go on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use access::{HostId, Lock, LockName, LockTarget, SystemRole, UserName};
 use api::types::watch::{Change, Item, Key};
 use api::{Client, wire};
 use pki::{ClientTls, LiveTrust, TrustedServers};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::cluster::{Authorities, Cluster, PATIENCE, ask, dial, until};
 
 /// Reads until the connection ends, one way or another.
-async fn ended(tls: &mut TlsStream<TcpStream>) {
+pub(crate) async fn ended(tls: &mut TlsStream<impl AsyncRead + AsyncWrite + Unpin>) {
     let mut sink = vec![0; 1024];
     let reading = async { while tls.read(&mut sink).await.is_ok_and(|length| length > 0) {} };
     tokio::time::timeout(PATIENCE, reading).await.expect("the connection was not cut");
@@ -121,7 +121,7 @@ async fn open_connections_are_cut_when_their_session_ends() {
     }
 }
 
-fn lock(cluster: &Cluster, target: LockTarget) {
+pub(crate) fn lock(cluster: &Cluster, target: LockTarget) {
     let lock = Lock::new(LockName::parse("lock-1").unwrap(), target);
     cluster.auth.tell(Change::Put(Item::Lock(Box::new(lock))));
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access::AppSessionId;
+use api::gather::Gathering;
 use api::wire;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -391,7 +392,7 @@ async fn dial(route: &Route, connections: &TaskTracker) -> Result<SendRequest<By
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(HEAD_LIMIT)
-        .handshake(tls)
+        .handshake(Gathering::new(tls))
         .await
         .map_err(|error| DialError::Setup(error.into()))?;
     connections.spawn(drive(connection));
@@ -399,7 +400,7 @@ async fn dial(route: &Route, connections: &TaskTracker) -> Result<SendRequest<By
 }
 
 /// Moves a connection's bytes until it ends or no longer answers.
-async fn drive(mut connection: Connection<TlsStream<TcpStream>, Bytes>) {
+async fn drive(mut connection: Connection<Gathering<TlsStream<TcpStream>>, Bytes>) {
     let pulse = connection.ping_pong();
     tokio::select! {
         ended = connection => {
