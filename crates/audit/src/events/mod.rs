@@ -9,6 +9,7 @@ mod auth;
 mod certs;
 mod locks;
 mod preference;
+mod read;
 mod requests;
 mod roles;
 mod sessions;
@@ -36,6 +37,8 @@ pub use users::{
     UserFields, UserLockout, UserLogin, UserPasswordChange, UserUpdate,
 };
 pub use web::{BrowserCodeCreate, WebSessionEnd, WebSessionStart};
+
+use read::RequestEvent;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -83,6 +86,14 @@ impl Event {
     /// The event as the log keeps it: one line of JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
+    }
+
+    /// Reads a line of JSON; a request in one pass.
+    pub fn from_json(line: &[u8]) -> Result<Self, serde_json::Error> {
+        match serde_json::from_slice::<RequestEvent>(line) {
+            Ok(request) => Ok(request.0),
+            Err(_) => serde_json::from_slice(line),
+        }
     }
 }
 
