@@ -20,6 +20,7 @@ mod web;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -39,6 +40,9 @@ pub use users::{
 pub use web::{BrowserCodeCreate, WebSessionEnd, WebSessionStart};
 
 use read::RequestEvent;
+
+/// Bytes that are enough for most events as JSON.
+const USUAL_LENGTH: usize = 1_536;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -85,7 +89,9 @@ impl Event {
 
     /// The event as the log keeps it: one line of JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        let mut line = Vec::with_capacity(USUAL_LENGTH);
+        serde_json::to_writer(&mut line, self)?;
+        String::from_utf8(line).map_err(serde_json::Error::custom)
     }
 
     /// Reads a line of JSON; a request in one pass.

@@ -80,7 +80,7 @@ impl Bucket {
 /// Adds the terms of entries, in the order of the log, within the transaction that runs.
 pub(super) fn add_terms<'a>(
     connection: &Connection,
-    entries: impl Iterator<Item = &'a Placed>,
+    entries: impl Iterator<Item = &'a Placed> + Clone,
 ) -> Result<(), rusqlite::Error> {
     // Of what the index gives up when it merges its parts there is nothing to hide: the log keeps all of it.
     connection.pragma_update(None, "secure_delete", false)?;
@@ -91,17 +91,15 @@ pub(super) fn add_terms<'a>(
 
 fn put_terms<'a>(
     connection: &Connection,
-    entries: impl Iterator<Item = &'a Placed>,
+    entries: impl Iterator<Item = &'a Placed> + Clone,
 ) -> Result<(), rusqlite::Error> {
+    let Some(last) = entries.clone().last() else { return Ok(()) };
+    // Before the terms: within a statement that can be undone, the index would write itself out page by copied page.
+    connection.prepare_cached("UPDATE audit_indexed SET seq = ?")?.execute([last.seq])?;
     let sql = "INSERT INTO audit_terms (rowid, terms) VALUES (?, ?)";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut last = None;
     for placed in entries {
         statement.execute(params![placed.seq, placed.entry.terms])?;
-        last = Some(placed.seq);
-    }
-    if let Some(last) = last {
-        connection.prepare_cached("UPDATE audit_indexed SET seq = ?")?.execute([last])?;
     }
     Ok(())
 }

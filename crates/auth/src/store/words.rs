@@ -133,11 +133,8 @@ impl Words {
             Value::Number(number) => self.add(&number.to_string()),
             Value::Array(items) => items.iter().for_each(|item| self.gather(item)),
             Value::Object(fields) => {
-                for (name, value) in fields {
-                    if !NOT_TEXT.contains(&name.as_str()) {
-                        self.gather(value);
-                    }
-                }
+                let texts = fields.iter().filter(|(name, _)| !NOT_TEXT.contains(&name.as_str()));
+                texts.for_each(|(_, value)| self.gather(value));
             }
             Value::Null | Value::Bool(_) => {}
         }
@@ -159,9 +156,7 @@ impl Words {
             self.add_word(|text| {
                 let start = text.len();
                 text.push_str(part);
-                if let Some(word) = text.get_mut(start..) {
-                    word.make_ascii_lowercase();
-                }
+                text.get_mut(start..).into_iter().for_each(str::make_ascii_lowercase);
             });
         }
     }
