@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::cluster::Cluster;
 use crate::refusal::Refusal;
-use crate::store::{Bounds, Prepared, Stored, Tx};
+use crate::store::{Bounds, Prepared, Stored, Terms, Tx};
 
 /// Entries of a search unless asked otherwise, at most in a page, and at most in a list.
 const PAGE: u32 = 500;
@@ -191,16 +191,15 @@ fn check(mut verifier: Verifier, mut head: Head, stretch: &[Chained]) -> Checked
 
 fn prepared(host: &HostClaims, lines: &Bytes) -> Result<Vec<Prepared>, Refusal> {
     let lines = lines.split(|byte| *byte == b'\n').enumerate();
-    let mut batch = Vec::new();
+    let (mut batch, mut terms) = (Vec::new(), Terms::default());
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         let at = |why: String| Refusal::invalid(format!("line {}: {why}", number + 1));
         if batch.len() >= MOST_ENTRIES {
             return Err(Refusal::too_large(format!("a batch may hold {MOST_ENTRIES} entries")));
         }
-        let event: Event =
-            serde_json::from_slice(line).map_err(|error| at(format!("not an event: {error}")))?;
+        let event = Event::from_json(line).map_err(|error| at(format!("not an event: {error}")))?;
         may_report(host, &event).map_err(at)?;
-        batch.push(Prepared::of(&event)?);
+        batch.push(Prepared::of(&event, &mut terms)?);
     }
     Ok(batch)
 }

@@ -9,6 +9,7 @@ mod auth;
 mod certs;
 mod locks;
 mod preference;
+mod read;
 mod requests;
 mod roles;
 mod sessions;
@@ -19,6 +20,7 @@ mod web;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -36,6 +38,11 @@ pub use users::{
     UserFields, UserLockout, UserLogin, UserPasswordChange, UserUpdate,
 };
 pub use web::{BrowserCodeCreate, WebSessionEnd, WebSessionStart};
+
+use read::RequestEvent;
+
+/// Bytes that are enough for most events as JSON.
+const USUAL_LENGTH: usize = 1_536;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -82,7 +89,17 @@ impl Event {
 
     /// The event as the log keeps it: one line of JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        let mut line = Vec::with_capacity(USUAL_LENGTH);
+        serde_json::to_writer(&mut line, self)?;
+        String::from_utf8(line).map_err(serde_json::Error::custom)
+    }
+
+    /// Reads a line of JSON; a request in one pass.
+    pub fn from_json(line: &[u8]) -> Result<Self, serde_json::Error> {
+        match serde_json::from_slice::<RequestEvent>(line) {
+            Ok(request) => Ok(request.0),
+            Err(_) => serde_json::from_slice(line),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Log {
         let before = SPAN.mul_f64(1.0 - number as f64 / self.entries.max(1) as f64);
         let time = self.end.checked_sub(before).unwrap_or(self.end);
         let what = self.request(&mut dice);
-        let uid = Uuid::from_u64_pair(dice.next(), dice.next());
+        let uid = uid(time, &mut dice);
         Event::new(uid, time, &self.cluster, what)
     }
 
@@ -103,6 +103,17 @@ pub(crate) fn user_name(number: u32) -> String {
 
 pub(crate) fn app_name(number: u32) -> String {
     format!("app-{number:03}")
+}
+
+/// As agents make them: version 7, so that later ones are greater.
+fn uid(time: SystemTime, dice: &mut Dice) -> Uuid {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    for (byte, from) in random.iter_mut().zip(dice.next().to_be_bytes().into_iter().cycle()) {
+        *byte = from;
+    }
+    let millis = u64::try_from(since.as_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 fn pick(dice: &mut Dice, words: &[&'static str]) -> &'static str {

@@ -3,6 +3,11 @@
 //!
 //!     cargo run --release -p auth --example fill -- --data-dir /var/tmp/full
 //!     cargo run --release -p auth --example fill -- --data-dir /var/tmp/full --measure 300
+//!     cargo run --release -p auth --example fill -- --data-dir /var/tmp/full --users 0 --entries 200000 --batch 450
+//!
+//! With `--batch` the entries come as a busy agent sends them, one batch of that size after another, and the
+//! processor's time that each entry took is printed; `--every` is the time from one batch to the next, in
+//! milliseconds (0: at once).
 //!
 //! The folder is then one that `teleport start` can use (`teleport.data_dir`, same cluster name). Agents'
 //! records end after ten minutes, so a benchmark of a whole cluster starts an agent with the apps of
@@ -15,6 +20,7 @@
 )]
 
 mod events;
+mod ingest;
 mod measure;
 mod town;
 
@@ -31,6 +37,8 @@ struct Args {
     apps: u32,
     entries: u64,
     measure: Option<u32>,
+    batch: Option<u64>,
+    every: u64,
 }
 
 impl Args {
@@ -42,6 +50,8 @@ impl Args {
             apps: 500,
             entries: 1_000_000,
             measure: None,
+            batch: None,
+            every: 0,
         };
         let mut words = std::env::args().skip(1);
         while let Some(flag) = words.next() {
@@ -53,9 +63,11 @@ impl Args {
                 "--apps" => args.apps = value.parse()?,
                 "--entries" => args.entries = value.parse()?,
                 "--measure" => args.measure = Some(value.parse()?),
+                "--batch" => args.batch = Some(value.parse()?),
+                "--every" => args.every = value.parse()?,
                 _ => bail!(
                     "unknown flag {flag}; expected --data-dir DIR, --cluster NAME, --users N, \
-                     --apps N, --entries N, or --measure ROUNDS for a folder that is full"
+                     --apps N, --entries N, --batch N with --every MS, or --measure ROUNDS for a folder that is full"
                 ),
             }
         }
@@ -94,7 +106,13 @@ async fn fill(town: &town::Town, args: &Args) -> Result<()> {
     let since = Instant::now();
     let (entries, users, apps) = (args.entries, args.users, args.apps);
     let log = events::Log { cluster: args.cluster.clone(), entries, users, apps, end: now() };
-    town.add_entries(&log).await?;
+    match args.batch {
+        Some(batch) => {
+            let every = std::time::Duration::from_millis(args.every);
+            ingest::run(town, &log, batch.max(1), every).await?;
+        }
+        None => town.add_entries(&log).await?,
+    }
     timed("audit entries", args.entries, since);
     println!("apps for an agent (JSON is YAML): {}", args.data_dir.join("apps.yaml").display());
     Ok(())

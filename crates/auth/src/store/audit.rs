@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Reader;
 use super::audit_index::{Indexed, Placed};
+use super::terms::Terms;
 use crate::refusal::Refusal;
 
 /// An event with what it is looked up by, worked out before the writer's thread sees it.
@@ -34,7 +35,7 @@ pub(crate) enum Stored {
 
 impl Prepared {
     /// Prepares an event.
-    pub(crate) fn of(event: &Event) -> Result<Self, Refusal> {
+    pub(crate) fn of(event: &Event, terms: &mut Terms) -> Result<Self, Refusal> {
         let facts = event.facts();
         Ok(Self {
             uid: event.uid,
@@ -46,7 +47,7 @@ impl Prepared {
             session: facts.session.map(str::to_owned),
             tables: joined(facts.tables),
             json: event.to_json()?,
-            indexed: Indexed::of(event)?,
+            indexed: Indexed::of(event, terms)?,
         })
     }
 }
@@ -70,17 +71,12 @@ pub(super) fn append(
     prepared: Prepared,
 ) -> Result<Option<(Placed, Head)>, Refusal> {
     let uid = prepared.uid.into_bytes();
-    let known = "SELECT EXISTS (SELECT 1 FROM audit WHERE uid = ?)";
-    let is_known: bool =
-        connection.prepare_cached(known)?.query_row([uid.as_slice()], |row| row.get(0))?;
-    if is_known {
-        return Ok(None);
-    }
     let link = head.link(prepared.json);
     let seq = i64::try_from(link.seq).unwrap_or(i64::MAX);
-    let sql = "INSERT INTO audit (seq, prev, hash, uid, time, event, code, user, app, session,
-        tables, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(sql)?.execute(params![
+    let sql =
+        "INSERT OR FAIL INTO audit (seq, prev, hash, uid, time, event, code, user, app, session,
+        tables, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO NOTHING";
+    let new = connection.prepare_cached(sql)?.execute(params![
         seq,
         link.prev.as_bytes().as_slice(),
         link.hash.as_bytes().as_slice(),
@@ -94,6 +90,9 @@ pub(super) fn append(
         prepared.tables,
         link.event_json,
     ])?;
+    if new == 0 {
+        return Ok(None);
+    }
     Ok(Some((Placed { seq, entry: prepared.indexed }, link.head())))
 }
 

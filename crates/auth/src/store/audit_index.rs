@@ -1,8 +1,8 @@
-//! The index over the log, kept in the transaction of the log itself: terms to find entries by, and
-//! how many requests each minute and each hour saw.
+//! The index over the log: terms to find entries by, and how many requests each minute and each hour saw.
 //!
-//! It can be made again from the log at any time, so it is not part of what the chain protects; opening
-//! the store makes whatever is missing.
+//! Requests are counted in the transaction of the log itself. Terms follow in larger portions, which cost far less an
+//! entry: until then a search reads the newest entries themselves (see `audit_tail`). All of it can be made again from
+//! the log at any time, so it is not part of what the chain protects; opening the store makes whatever is missing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use ::audit::{Event, Verdict};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tracing::info;
 
-use super::{OpenError, terms};
+use super::OpenError;
+use super::terms::Terms;
 use crate::refusal::Refusal;
 
 const MINUTE: i64 = 60_000;
@@ -35,10 +36,10 @@ pub(super) struct Placed {
 }
 
 impl Indexed {
-    pub(super) fn of(event: &Event) -> Result<Self, Refusal> {
+    pub(super) fn of(event: &Event, terms: &mut Terms) -> Result<Self, Refusal> {
         let facts = event.facts();
         Ok(Self {
-            terms: terms::of(event)?,
+            terms: terms.of(event)?,
             time: event.time.as_millisecond(),
             request: facts.is_request.then_some(facts.verdict),
         })
@@ -76,21 +77,48 @@ impl Bucket {
     }
 }
 
-/// Adds entries, in the order of the log, within the transaction that runs.
-pub(super) fn add(connection: &Connection, entries: &[Placed]) -> Result<(), rusqlite::Error> {
-    let Some(last) = entries.last() else { return Ok(()) };
+/// Adds the terms of entries, in the order of the log, within the transaction that runs.
+pub(super) fn add_terms<'a>(
+    connection: &Connection,
+    entries: impl Iterator<Item = &'a Placed> + Clone,
+) -> Result<(), rusqlite::Error> {
+    // Of what the index gives up when it merges its parts there is nothing to hide: the log keeps all of it.
+    connection.pragma_update(None, "secure_delete", false)?;
+    let added = put_terms(connection, entries);
+    connection.pragma_update(None, "secure_delete", true)?;
+    added
+}
+
+fn put_terms<'a>(
+    connection: &Connection,
+    entries: impl Iterator<Item = &'a Placed> + Clone,
+) -> Result<(), rusqlite::Error> {
+    let Some(last) = entries.clone().last() else { return Ok(()) };
+    // Before the terms: within a statement that can be undone, the index would write itself out page by copied page.
+    connection.prepare_cached("UPDATE audit_indexed SET seq = ?")?.execute([last.seq])?;
     let sql = "INSERT INTO audit_terms (rowid, terms) VALUES (?, ?)";
     let mut statement = connection.prepare_cached(sql)?;
     for placed in entries {
         statement.execute(params![placed.seq, placed.entry.terms])?;
     }
-    count(connection, "audit_minutes", MINUTE, entries)?;
-    count(connection, "audit_hours", HOUR, entries)?;
-    connection.prepare_cached("UPDATE audit_indexed SET seq = ?")?.execute([last.seq])?;
     Ok(())
 }
 
-fn count(
+/// Counts entries, in the order of the log, within the transaction that runs.
+pub(super) fn count(connection: &Connection, entries: &[Placed]) -> Result<(), rusqlite::Error> {
+    let Some(last) = entries.last() else { return Ok(()) };
+    count_by(connection, "audit_minutes", MINUTE, entries)?;
+    count_by(connection, "audit_hours", HOUR, entries)?;
+    connection.prepare_cached("UPDATE audit_indexed SET counted = ?")?.execute([last.seq])?;
+    Ok(())
+}
+
+/// Up to which entry the terms are there.
+pub(super) fn end(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.prepare_cached("SELECT seq FROM audit_indexed")?.query_row([], |row| row.get(0))
+}
+
+fn count_by(
     connection: &Connection,
     table: &str,
     length: i64,
@@ -115,13 +143,18 @@ fn count(
     Ok(())
 }
 
-/// Indexes what an older version wrote without an index.
+/// Indexes what is in the log and not in the index: the newest entries, or all that an older version wrote.
 pub(super) fn catch_up(connection: &mut Connection) -> Result<(), OpenError> {
     let mut total = 0_usize;
     loop {
         let tx = connection.transaction()?;
-        let entries = missing(&tx)?;
-        add(&tx, &entries)?;
+        let sql = "SELECT seq, counted FROM audit_indexed";
+        let (seq, counted): (i64, i64) =
+            tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let entries = after(&tx, seq.min(counted))?;
+        let from = entries.partition_point(|placed| placed.seq <= counted);
+        count(&tx, entries.get(from..).unwrap_or_default())?;
+        add_terms(&tx, entries.iter().filter(|placed| placed.seq > seq))?;
         tx.commit()?;
         total += entries.len();
         if entries.len() < STRETCH {
@@ -133,15 +166,16 @@ pub(super) fn catch_up(connection: &mut Connection) -> Result<(), OpenError> {
     }
 }
 
-fn missing(connection: &Connection) -> Result<Vec<Placed>, rusqlite::Error> {
-    let sql = "SELECT seq, time, json FROM audit WHERE seq > (SELECT seq FROM audit_indexed)
-        ORDER BY seq LIMIT ?";
+fn after(connection: &Connection, seq: i64) -> Result<Vec<Placed>, rusqlite::Error> {
+    let sql = "SELECT seq, time, json FROM audit WHERE seq > ? ORDER BY seq LIMIT ?";
     let mut statement = connection.prepare_cached(sql)?;
     let limit = i64::try_from(STRETCH).unwrap_or(i64::MAX);
-    let rows = statement.query_map([limit], |row| {
-        let (seq, time, json) = (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?);
+    let mut terms = Terms::default();
+    let rows = statement.query_map(params![seq, limit], |row| {
+        let (seq, time) = (row.get(0)?, row.get(1)?);
+        let event = Event::from_json(row.get_ref(2)?.as_bytes()?);
         // An entry that cannot be read any more is found by its place and time alone.
-        let read = serde_json::from_str(&json).ok().and_then(|event| Indexed::of(&event).ok());
+        let read = event.ok().and_then(|event| Indexed::of(&event, &mut terms).ok());
         let unread = Indexed { terms: String::new(), time, request: None };
         Ok(Placed { seq, entry: read.unwrap_or(unread) })
     })?;
@@ -173,4 +207,26 @@ pub(super) fn places(
         Some((Some(first), Some(last))) => Some((first, last)),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_deleted_elsewhere_is_still_wiped_after_indexing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "secure_delete", true).unwrap();
+        let entry = Indexed { terms: "word".to_owned(), time: 0, request: None };
+        let entries = [Placed { seq: 1, entry }];
+        let wiped = |connection: &Connection| -> i64 {
+            connection.pragma_query_value(None, "secure_delete", |row| row.get(0)).unwrap()
+        };
+        add_terms(&connection, entries.iter()).unwrap();
+        assert_eq!((wiped(&connection), end(&connection).unwrap()), (1, 1));
+        connection.execute_batch("DROP TABLE audit_indexed").unwrap();
+        add_terms(&connection, entries.iter()).unwrap_err();
+        assert_eq!(wiped(&connection), 1, "whatever became of it");
+    }
 }

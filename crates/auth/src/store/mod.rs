@@ -9,6 +9,7 @@
 mod audit;
 mod audit_index;
 mod audit_search;
+mod audit_tail;
 mod audit_words;
 mod authorities;
 mod credentials;
@@ -27,6 +28,7 @@ mod time;
 mod tx;
 mod web_certificates;
 mod web_sessions;
+mod words;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -51,6 +53,7 @@ pub(crate) use overview::Requests;
 pub(crate) use pages::{Part, words_of};
 pub(crate) use readers::Reader;
 pub(crate) use resources::{Shelf, not_found};
+pub(crate) use terms::Terms;
 pub(crate) use tx::Tx;
 pub(crate) use web_sessions::StoredWebSession;
 
@@ -197,6 +200,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         connection.pragma_update(None, "journal_size_limit", 64 * 1_024 * 1_024)?;
     } else {
         connection.pragma_update(None, "query_only", true)?;

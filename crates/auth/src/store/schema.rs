@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// Each step brings a file from the version of its place (0, 1, …) to the next.
-const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS, WORDS];
+const STEPS: &[&str] = &[FIRST, INDEX_AND_SHELVES, DEVICES_AND_WEB_SESSIONS, WORDS, PORTIONS];
 
 /// Times are milliseconds since 1970. `body` is JSON. Audit rows cannot be changed or
 /// removed by this program: triggers refuse, whatever the statement says.
@@ -123,6 +123,19 @@ CREATE INDEX web_sessions_app ON web_sessions (app_session) WHERE app_session IS
 
 /// Which words the index over the log knows, in their order.
 const WORDS: &str = "CREATE VIRTUAL TABLE audit_words USING fts5vocab ('audit_terms', 'instance');";
+
+/// How far requests are counted: farther than the terms go, which follow in larger portions. Of those, more parts may
+/// stand side by side before they are merged. And a trigger that need not undo half a statement, since it fires before
+/// the one row is there: for one that may, SQLite keeps a copy of every page that the row changes.
+const PORTIONS: &str = "
+ALTER TABLE audit_indexed ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+UPDATE audit_indexed SET counted = seq;
+INSERT INTO audit_terms (audit_terms, rank) VALUES ('automerge', 8);
+DROP TRIGGER audit_is_in_order;
+CREATE TRIGGER audit_is_in_order BEFORE INSERT ON audit
+    WHEN NEW.seq <> COALESCE((SELECT MAX(seq) FROM audit), 0) + 1
+    BEGIN SELECT RAISE(FAIL, 'the audit log is append-only'); END;
+";
 
 /// Brings the file to the newest version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

@@ -4,41 +4,25 @@
 //! term and no syntax) and words of its text. Exact terms begin with a character that no word has, so that
 //! no text can pass for one.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::HashMap;
 
 use ::audit::{Event, Verdict};
 use api::types::audit::{AuditOutcome, AuditQuery};
 use aws_lc_rs::digest::{Context, SHA256};
-use serde_json::Value;
 
+use super::words;
 use crate::refusal::Refusal;
 
 /// From Unicode's private use area: no word holds it, since words are letters and digits.
 const MARK: char = '\u{e000}';
 /// Bytes of SHA-256 that stand for a value.
 const HASHED: usize = 16;
-/// Longest word, in characters; a longer one is cut, in entries and questions alike.
-const LONGEST_WORD: usize = 64;
-/// Different words of one entry that can be looked for.
-const MOST_WORDS: usize = 128;
 /// Words of a question.
 const MOST_ASKED: usize = 16;
 /// Shortest beginning that may be asked for: a shorter one fits too many words.
 const SHORTEST_BEGINNING: usize = 3;
-/// Fields that are looked up otherwise, are on every entry, or are measures.
-const NOT_TEXT: [&str; 10] = [
-    "uid",
-    "time",
-    "ei",
-    "cluster_name",
-    "sid",
-    "session_id",
-    "server_id",
-    "duration_ms",
-    "bytes_in",
-    "bytes_out",
-];
+/// Values whose terms are remembered at once.
+const MOST_REMEMBERED: usize = 4_096;
 
 /// What an exact term is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,35 +37,81 @@ enum Kind {
     Outcome,
 }
 
-/// The terms of an event, parted by spaces.
-pub(super) fn of(event: &Event) -> Result<String, Refusal> {
-    let facts = event.facts();
-    let mut terms = BTreeSet::new();
-    terms.insert(exact(Kind::Event, event.name()));
-    terms.insert(exact(Kind::Event, event.code()));
-    terms.insert(exact(Kind::Outcome, outcome(facts.verdict).as_str()));
-    terms.extend(facts.users.iter().map(|user| exact(Kind::User, user)));
-    terms.extend(facts.app.map(|app| exact(Kind::App, app)));
-    terms.extend(facts.session.map(|session| exact(Kind::Session, session)));
-    for role in facts.roles {
-        terms.insert(exact(Kind::Role, role));
-        // An AWS role is also known by its name, with its path or without.
-        if let Some((_, path)) = role.split_once(":role/") {
-            terms.insert(exact(Kind::Role, path));
-            terms.extend(path.rsplit('/').next().map(|name| exact(Kind::Role, name)));
+impl Kind {
+    fn letter(self) -> char {
+        match self {
+            Self::Event => 'e',
+            Self::User => 'u',
+            Self::App => 'a',
+            Self::Session => 's',
+            Self::Role => 'r',
+            Self::Operation => 'o',
+            Self::Table => 't',
+            Self::Outcome => 'v',
         }
     }
-    if let Some(operation) = facts.operation {
-        terms.insert(exact(Kind::Operation, &operation.to_lowercase()));
-        terms.extend(facts.service.map(|service| {
-            exact(Kind::Operation, &format!("{service}:{operation}").to_lowercase())
-        }));
+}
+
+/// Makes the terms of entries. It remembers those of values, which come again and again in a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Terms {
+    known: HashMap<String, String>,
+    key: String,
+}
+
+impl Terms {
+    /// The terms of an event, parted by spaces.
+    pub(super) fn of(&mut self, event: &Event) -> Result<String, Refusal> {
+        let facts = event.facts();
+        let mut terms = String::with_capacity(1_024);
+        self.add(Kind::Event, event.name(), &mut terms);
+        self.add(Kind::Event, event.code(), &mut terms);
+        self.add(Kind::Outcome, outcome(facts.verdict).as_str(), &mut terms);
+        facts.users.iter().for_each(|user| self.add(Kind::User, user, &mut terms));
+        facts.app.iter().for_each(|app| self.add(Kind::App, app, &mut terms));
+        facts.session.iter().for_each(|session| self.add(Kind::Session, session, &mut terms));
+        facts.roles.iter().for_each(|role| self.add(Kind::Role, role, &mut terms));
+        if let Some(operation) = facts.operation {
+            self.add(Kind::Operation, operation, &mut terms);
+            let service = facts.service.map(|service| format!("{service}:{operation}"));
+            service.iter().for_each(|named| self.add(Kind::Operation, named, &mut terms));
+        }
+        facts.tables.iter().for_each(|table| self.add(Kind::Table, table, &mut terms));
+        words::add_to(terms, event)
     }
-    terms.extend(facts.tables.iter().map(|table| exact(Kind::Table, table)));
-    let mut words = BTreeSet::new();
-    gather(&serde_json::to_value(event)?, &mut words);
-    let terms: Vec<_> = terms.into_iter().chain(words).collect();
-    Ok(terms.join(" "))
+
+    /// Adds the terms of a value to others.
+    fn add(&mut self, kind: Kind, value: &str, terms: &mut String) {
+        self.key.clear();
+        self.key.push(kind.letter());
+        self.key.push_str(value);
+        if !terms.is_empty() {
+            terms.push(' ');
+        }
+        if let Some(known) = self.known.get(&self.key) {
+            terms.push_str(known);
+            return;
+        }
+        if self.known.len() >= MOST_REMEMBERED {
+            self.known.clear();
+        }
+        let made = terms_of(kind, value);
+        terms.push_str(&made);
+        self.known.insert(self.key.clone(), made);
+    }
+}
+
+/// All terms of one value: whatever its case or its part that it may be asked for by.
+fn terms_of(kind: Kind, value: &str) -> String {
+    match (kind, value.split_once(":role/")) {
+        // An AWS role is also known by its name, with its path or without.
+        (Kind::Role, Some((_, path))) => {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            [value, path, name].map(|known_as| exact(kind, known_as)).join(" ")
+        }
+        (Kind::Operation, _) => exact(kind, &value.to_lowercase()),
+        _ => exact(kind, value),
+    }
 }
 
 /// What an entry must hold.
@@ -91,6 +121,8 @@ pub(super) enum Asked {
     Term(String),
     /// A word that begins so.
     Beginning(String),
+    /// One of these terms.
+    OneOf(Vec<String>),
 }
 
 impl Asked {
@@ -99,14 +131,19 @@ impl Asked {
         match self {
             Self::Term(term) => format!("\"{term}\""),
             Self::Beginning(word) => format!("\"{word}\"*"),
+            Self::OneOf(terms) => format!("(\"{}\")", terms.join("\" OR \"")),
         }
     }
-}
 
-/// One of these words, in the words of SQLite's full-text search.
-pub(super) fn any_of(words: Vec<String>) -> String {
-    let phrases: Vec<String> = words.into_iter().map(|word| Asked::Term(word).phrase()).collect();
-    format!("({})", phrases.join(" OR "))
+    /// Whether an entry with these terms, parted by spaces, holds it.
+    pub(super) fn is_in(&self, terms: &str) -> bool {
+        let mut terms = terms.split(' ');
+        match self {
+            Self::Term(asked) => terms.any(|term| term == asked),
+            Self::Beginning(asked) => terms.any(|term| term.starts_with(asked)),
+            Self::OneOf(asked) => terms.any(|term| asked.iter().any(|asked| term == asked)),
+        }
+    }
 }
 
 /// All that an entry must hold to answer a query; nothing when every entry will do.
@@ -129,11 +166,10 @@ pub(super) fn question(query: &AuditQuery) -> Result<Vec<Asked>, Refusal> {
     Ok(terms)
 }
 
-/// The question for all that did not come about.
-pub(super) fn troubles() -> String {
+/// What an entry must hold if it tells of what did not come about.
+pub(super) fn troubles() -> Vec<Asked> {
     let outcome = |outcome: AuditOutcome| exact(Kind::Outcome, outcome.as_str());
-    let (denied, failed) = (outcome(AuditOutcome::Denied), outcome(AuditOutcome::Failed));
-    format!("\"{denied}\" OR \"{failed}\"")
+    vec![Asked::OneOf(vec![outcome(AuditOutcome::Denied), outcome(AuditOutcome::Failed)])]
 }
 
 fn outcome(verdict: Verdict) -> AuditOutcome {
@@ -145,68 +181,21 @@ fn outcome(verdict: Verdict) -> AuditOutcome {
 }
 
 fn exact(kind: Kind, value: &str) -> String {
-    let letter = match kind {
-        Kind::Event => 'e',
-        Kind::User => 'u',
-        Kind::App => 'a',
-        Kind::Session => 's',
-        Kind::Role => 'r',
-        Kind::Operation => 'o',
-        Kind::Table => 't',
-        Kind::Outcome => 'v',
-    };
     let mut context = Context::new(&SHA256);
     context.update(value.as_bytes());
     let digest = context.finish();
     let mut term = String::with_capacity(4 + 2 * HASHED);
     term.push(MARK);
-    term.push(letter);
-    for byte in digest.as_ref().iter().take(HASHED) {
-        let _ = write!(term, "{byte:02x}");
-    }
+    term.push(kind.letter());
+    let halves = digest.as_ref().iter().take(HASHED).flat_map(|byte| [byte >> 4, byte & 15]);
+    term.extend(halves.filter_map(|half| char::from_digit(half.into(), 16)));
     term
-}
-
-/// The words of every text and number in a value.
-fn gather(value: &Value, words: &mut BTreeSet<String>) {
-    match value {
-        Value::String(text) => add_words(text, words),
-        Value::Number(number) => add_words(&number.to_string(), words),
-        Value::Array(items) => items.iter().for_each(|item| gather(item, words)),
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if !NOT_TEXT.contains(&name.as_str()) {
-                    gather(value, words);
-                }
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-fn add_words(text: &str, words: &mut BTreeSet<String>) {
-    for word in words_of(text) {
-        if words.len() >= MOST_WORDS {
-            return;
-        }
-        words.insert(word);
-    }
-}
-
-/// Letters and digits that stand together, in lower case.
-fn words_of(text: &str) -> impl Iterator<Item = String> + '_ {
-    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty());
-    // Lower case may hold marks that are no letters (`İ` becomes `i` and a dot above): they go.
-    parts.map(|part| {
-        let lower = part.chars().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric());
-        lower.take(LONGEST_WORD).collect()
-    })
 }
 
 fn asked_words(text: &str) -> Result<Vec<Asked>, Refusal> {
     let mut asked = Vec::new();
     for piece in text.split_whitespace() {
-        let words: Vec<String> = words_of(piece).collect();
+        let words: Vec<String> = words::of(piece).collect();
         let last = words.len().saturating_sub(1);
         for (place, word) in words.into_iter().enumerate() {
             let is_beginning = place == last && piece.ends_with('*');

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::Reader;
 use super::audit::{self as log, Prepared, Stored};
 use super::audit_index::Placed;
+use super::terms::Terms;
 use crate::refusal::Refusal;
 
 /// A savepoint of the running transaction. It reads as a [`Reader`] does.
@@ -59,7 +60,7 @@ impl<'a> Tx<'a> {
 
     /// Records an event: it is in the log if and only if the rest of this write is in the store.
     pub(crate) fn record(&mut self, event: &Event) -> Result<(), Refusal> {
-        let prepared = Prepared::of(event)?;
+        let prepared = Prepared::of(event, &mut Terms::default())?;
         self.append(prepared).map(|_| ())
     }
 

@@ -1,16 +1,21 @@
 //! The one thread that writes: a bounded line of jobs, committed in groups.
+//!
+//! The terms of the log's entries gather here and go to the index in portions: with the commit that fills one, or when
+//! the oldest has waited long enough. What is lost with the process is made again from the log at the next start.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit::chain::Head;
 use rusqlite::Connection;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::error;
 
+use super::audit_index::Placed;
 use super::tx::{Done, Tx};
 use super::{OpenError, audit as log, audit_index};
 use crate::refusal::Refusal;
@@ -22,6 +27,10 @@ const LINE: usize = 1_024;
 const GROUP: usize = 256;
 /// How long a caller waits for a place in the line.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Entries that the index takes in one portion. A search reads fewer than these one by one.
+const PORTION: usize = 4_096;
+/// How long an entry waits for a portion to fill.
+const GATHERING: Duration = Duration::from_secs(1);
 
 /// Whether a write shares a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +56,10 @@ impl Writer {
         let head = log::head(&connection)?;
         let (line, jobs) = mpsc::channel(LINE);
         let (told, heads) = watch::channel(head.seq);
-        let desk = Desk { connection, hub, head, heads: told };
+        let clock =
+            Builder::new_current_thread().enable_time().build().map_err(OpenError::Thread)?;
+        let desk =
+            Desk { connection, hub, head, heads: told, clock, tail: Vec::new(), since: None };
         let thread = std::thread::Builder::new()
             .name("auth-store".to_owned())
             .spawn(move || desk.work(jobs))
@@ -183,21 +195,82 @@ struct Desk {
     hub: Arc<Hub>,
     head: Head,
     heads: watch::Sender<u64>,
+    /// Only to wait for a job until a moment.
+    clock: Runtime,
+    /// Entries at the end of the log that the index does not have yet.
+    tail: Vec<Placed>,
+    /// Since when the oldest of them waits.
+    since: Option<Instant>,
+}
+
+/// What the thread does next.
+enum Next {
+    Job(Box<dyn Job>),
+    /// No job came, and the tail has waited long enough.
+    Index,
+    Close,
 }
 
 impl Desk {
     fn work(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         let mut waiting = None;
-        while let Some(first) = waiting.take().or_else(|| jobs.blocking_recv()) {
-            let (group, next) = gather(first, &mut jobs);
-            waiting = next;
-            self.commit(group);
+        loop {
+            let next = waiting.take().map_or_else(|| self.next(&mut jobs), Next::Job);
+            match next {
+                Next::Job(first) => {
+                    let (group, next) = gather(first, &mut jobs);
+                    waiting = next;
+                    self.commit(group);
+                }
+                Next::Index => self.index_tail(),
+                Next::Close => break,
+            }
         }
+        self.index_tail();
         let closed =
             self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
         if let Err(error) = closed {
             error!(%error, "could not tidy the store up");
         }
+    }
+
+    fn next(&self, jobs: &mut mpsc::Receiver<Box<dyn Job>>) -> Next {
+        let wait = self.since.map(|since| GATHERING.saturating_sub(since.elapsed()));
+        let next = self.clock.block_on(async {
+            match wait {
+                Some(wait) => timeout(wait, jobs.recv()).await,
+                None => Ok(jobs.recv().await),
+            }
+        });
+        match next {
+            Ok(Some(job)) => Next::Job(job),
+            Ok(None) => Next::Close,
+            Err(_) => Next::Index,
+        }
+    }
+
+    /// Gives the index what has gathered.
+    fn index_tail(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let indexed = self.connection.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+            audit_index::add_terms(&self.connection, self.tail.iter())?;
+            self.connection.execute_batch("COMMIT")
+        });
+        match indexed {
+            Ok(()) => self.forget_tail(),
+            Err(error) => {
+                error!(%error, entries = self.tail.len(), "could not index the audit log");
+                self.recover();
+                self.since = Some(Instant::now());
+            }
+        }
+    }
+
+    fn forget_tail(&mut self) {
+        self.tail.clear();
+        self.since = None;
     }
 
     fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
@@ -232,9 +305,19 @@ impl Desk {
                 }
             }
         }
-        // Once for all of them, and after the last savepoint: each would make the index write itself out.
-        audit_index::add(&self.connection, &done.appended)?;
+        audit_index::count(&self.connection, &done.appended)?;
+        // After the last savepoint: each would make the index write itself out.
+        let is_portion = self.tail.len() + done.appended.len() >= PORTION;
+        if is_portion {
+            audit_index::add_terms(&self.connection, self.tail.iter().chain(&done.appended))?;
+        }
         self.connection.execute_batch("COMMIT")?;
+        if is_portion {
+            self.forget_tail();
+        } else if !done.appended.is_empty() {
+            self.tail.append(&mut done.appended);
+            self.since.get_or_insert_with(Instant::now);
+        }
         let head = done.head;
         self.head = head;
         self.heads.send_if_modified(|told| std::mem::replace(told, head.seq) != head.seq);

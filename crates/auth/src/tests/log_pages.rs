@@ -349,7 +349,7 @@ async fn an_older_store_gets_its_index_at_the_next_start() {
     store
         .execute_batch(
             "INSERT INTO audit_terms (audit_terms) VALUES ('delete-all'); DELETE FROM audit_minutes;
-             DELETE FROM audit_hours; UPDATE audit_indexed SET seq = 0; UPDATE resources SET words = NULL;",
+             DELETE FROM audit_hours; UPDATE audit_indexed SET seq = 0, counted = 0; UPDATE resources SET words = NULL;",
         )
         .unwrap();
     drop(store);

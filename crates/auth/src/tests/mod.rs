@@ -7,6 +7,7 @@ mod invites;
 mod joining;
 mod lists;
 mod log_pages;
+mod log_tail;
 mod logging_in;
 mod migrating;
 mod passkey;
