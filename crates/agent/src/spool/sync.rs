@@ -18,8 +18,8 @@ use super::{Leave, Shared, locked};
 const NAP: Duration = Duration::from_millis(50);
 
 /// From so many new records on there are others to come, and how long they are waited for.
-const CROWD: u64 = 8;
-const GATHER: Duration = Duration::from_micros(300);
+const CROWD: u64 = 4;
+const GATHER: Duration = Duration::from_micros(500);
 
 /// How long what could not be written waits for another try.
 const RETRY: Duration = Duration::from_millis(500);
