@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::error::Chain;
-use rustls::ClientConfig;
 use rustix::net::sockopt;
+use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};

@@ -136,6 +136,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::sync::Barrier;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -189,12 +190,13 @@ mod tests {
         });
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(io), service);
-        tokio::spawn(serving);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { serving.await.unwrap() });
         let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .handshake(TokioIo::new(near))
             .await
             .unwrap();
-        tokio::spawn(connection);
+        tasks.spawn(async { connection.await.unwrap() });
         let asking = (0..ALL).map(|number| {
             let mut sender = sender.clone();
             async move {

@@ -43,7 +43,9 @@ pub(crate) enum NoRoad {
 /// Decides.
 pub(crate) fn decide(hello: &Hello) -> Result<Road, NoRoad> {
     let offers = |name: &[u8]| hello.alpn.iter().any(|offer| offer == name);
-    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_LANE].into_iter().chain(wire::APP_PROTOCOLS);
+    let private = [wire::ALPN_AUTH, wire::ALPN_TUNNEL, wire::ALPN_LANE]
+        .into_iter()
+        .chain(wire::APP_PROTOCOLS);
     if private.into_iter().any(offers) {
         return match hello.alpn.as_slice() {
             [one] if one == wire::ALPN_AUTH => Ok(Road::Auth),

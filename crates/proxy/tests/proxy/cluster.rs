@@ -313,19 +313,21 @@ pub(crate) async fn dial_lane(
 }
 
 /// Waits until the proxy takes the lane, and says back what it hears, with `name` before it.
-pub(crate) async fn serve_lane(
+pub(crate) fn serve_lane(
     cluster: &Cluster,
     (lane, host): (LaneEnd, &str),
     name: &str,
-) -> tokio::task::JoinHandle<()> {
+) -> JoinSet<()> {
     let server = app_server(cluster, cluster.authorities.host(SystemRole::App, host));
     let name = name.to_owned();
-    tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
         let Ok((head, tcp)) = tunnel::lane::wait(lane).await else { return };
         assert_eq!(head.target, "aws:443");
         assert!(head.headers.contains_key(wire::HEADER_CLIENT_ADDR));
         echo(server, tcp, name).await;
-    })
+    });
+    tasks
 }
 
 /// How an agent ends app traffic.

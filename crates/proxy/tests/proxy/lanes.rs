@@ -3,18 +3,18 @@
 use access::{HostId, LockTarget, SystemRole, UserName};
 use api::wire;
 use tokio::io::AsyncWriteExt as _;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::cluster::{Authorities, Cluster, ask, dial, dial_lane, serve_lane, until};
 use crate::roads::{ended, lock};
 
 /// Holds a lane ready as `host`; what takes it hears `name` before its own words.
-async fn lane(cluster: &Cluster, host: &str, name: &str) -> JoinHandle<()> {
+async fn lane(cluster: &Cluster, host: &str, name: &str) -> JoinSet<()> {
     let lanes = cluster.proxy.health().lanes;
     let credential = cluster.authorities.host(SystemRole::App, host);
     let end = dial_lane(cluster, Some(credential)).await.unwrap();
     until("the lane is listed", || cluster.proxy.health().lanes > lanes).await;
-    serve_lane(cluster, (end, host), name).await
+    serve_lane(cluster, (end, host), name)
 }
 
 async fn no_lanes(cluster: &Cluster) {
@@ -25,7 +25,7 @@ async fn no_lanes(cluster: &Cluster) {
 async fn a_connection_takes_a_lane_and_the_next_one_the_tunnel() {
     let cluster = Cluster::start().await;
     let (session, _agent) = cluster.usual().await;
-    let lane = lane(&cluster, "agent-1", "lane").await;
+    let mut lane = lane(&cluster, "agent-1", "lane").await;
     let mut first = cluster.app(&session).await.unwrap();
     let mut second = cluster.app(&session).await.unwrap();
     for round in 0..3 {
@@ -35,7 +35,7 @@ async fn a_connection_takes_a_lane_and_the_next_one_the_tunnel() {
     }
     first.shutdown().await.unwrap();
     ended(&mut first).await;
-    lane.await.unwrap();
+    lane.join_next().await.unwrap().unwrap();
     no_lanes(&cluster).await;
 }
 
@@ -64,7 +64,7 @@ async fn where_a_lane_fails_the_tunnel_carries_the_connection() {
     let (session, _agent) = cluster.usual().await;
     // One has died without the proxy's knowing, one never answers.
     let dead = lane(&cluster, "agent-1", "dead").await;
-    dead.abort();
+    drop(dead);
     let credential = cluster.authorities.host(SystemRole::App, "agent-1");
     let _silent = dial_lane(&cluster, Some(credential)).await.unwrap();
     until("a lane is listed", || cluster.proxy.health().lanes > 0).await;
