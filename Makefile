@@ -32,9 +32,10 @@ deny:
 
 # Figures go to docs/performance.md by hand: they are ratios against a baseline of the same run.
 bench:
-	cargo build --release --workspace --examples --bins
+	cargo build --profile dist -p daemon -p cli --bins
+	cargo build --release -p testkit --example bench_load --example bench_upstream
 	cd sandbox && cargo build --release
-	@python3 scripts/bench.py $(ARGS)
+	@PROFILE=dist python3 scripts/bench.py $(ARGS)
 
 # How long the pages take on a full cluster. ARGS=folder keeps the cluster there.
 bench-pages:

@@ -19,7 +19,9 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / os.environ.get("PROFILE", "release")
+BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TARGET = BUILT / os.environ.get("PROFILE", "dist")
+EXAMPLES = BUILT / "release/examples"
 SANDBOX = ROOT / "sandbox/target/release"
 ROLE = "arn:aws:iam::111122223333:role/ExampleTeleportDynamoDBRole"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -129,7 +131,7 @@ http {{
         second = self.hop("second", third, True, True)
         self.three_hops = self.hop("first", second, False, True)
         self.bulk = self.free_port()
-        self.start("bulk", [TARGET / "examples/bench_upstream", f"127.0.0.1:{self.bulk}", w / "server.pem", w / "server.key"])
+        self.start("bulk", [EXAMPLES / "bench_upstream", f"127.0.0.1:{self.bulk}", w / "server.pem", w / "server.key"])
         self.bulk_hop = self.hop("bulk-hop", self.bulk, False, False)
 
     # --- what is measured ----------------------------------------------------------------
@@ -206,7 +208,7 @@ app_service: {{enabled: on, apps: [{{name: {name}, uri: "https://console.aws.ama
             keys, ca = pairs, pairs["AWS_CA_BUNDLE"]
         else:
             port, ca = road, str(self.work / "ca.pem")
-        command = [str(TARGET / "examples/bench_load"), "--target", f"127.0.0.1:{port}", "--ca", ca]
+        command = [str(EXAMPLES / "bench_load"), "--target", f"127.0.0.1:{port}", "--ca", ca]
         service = options.get("service", "dynamodb")
         if isinstance(road, tuple) and road[1] == "https-proxy":
             host = "dynamodb.us-east-1.amazonaws.com" if service == "dynamodb" else "s3.us-east-1.amazonaws.com"

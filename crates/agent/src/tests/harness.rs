@@ -30,7 +30,7 @@ use pki::{
 };
 use rustls_pki_types::ServerName;
 use tempfile::TempDir;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -47,11 +47,13 @@ use crate::console::Console;
 use crate::derived::DerivedKeys;
 use crate::expect::Expectations;
 use crate::forward::Upstream;
+use crate::lanes::Lanes;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
 use crate::spool::{self, Spool};
 use crate::tcp_app::TcpApps;
+use crate::tunnels::Tunnels;
 use crate::upstream::Dialer;
 use crate::web_app::{Clients, Tokens, WebApps};
 
@@ -374,6 +376,25 @@ impl Agent {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let tls = self.dial(credential, wire::ALPN_APP).await?;
+        self.http2_on(tls).await
+    }
+
+    /// A connection with alice's app certificate over what a proxy would have opened.
+    pub(super) async fn connect_over<T>(&mut self, io: T) -> Result<Sender, String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let credential = user_credential(&self.users, &claims());
+        let tls = self.tls_on(io, credential, wire::ALPN_APP).await?;
+        self.http2_on(tls).await
+    }
+
+    async fn http2_on<T, B>(&mut self, tls: TlsStream<T>) -> Result<SendRequest<B>, String>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let tasks = Tracked(self.server.tasks.clone());
         let (mut sender, connection) = http2::Builder::new(tasks)
             .initial_stream_window_size(256 * 1024)
@@ -405,6 +426,15 @@ impl Agent {
         let server = Arc::clone(&self.server);
         let address = Some("192.0.2.7:50123".parse().unwrap());
         self.connections.spawn(async move { server.serve(far, address).await });
+        self.tls_on(near, credential, alpn).await
+    }
+
+    async fn tls_on<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: T,
+        credential: Arc<LiveCredential>,
+        alpn: &[u8],
+    ) -> Result<TlsStream<T>, String> {
         let config = tls::client(ClientTls {
             credential: Some(credential),
             servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
@@ -414,8 +444,40 @@ impl Agent {
         .unwrap();
         let session = AppSessionId::parse(SESSION).unwrap();
         let name = ServerName::try_from(wire::app_server_name(&session)).unwrap();
-        let connecting = TlsConnector::from(config).connect(name, near).await;
+        let connecting = TlsConnector::from(config).connect(name, io).await;
         connecting.map_err(|error| error.to_string())
+    }
+
+    /// What a proxy of `hosts` shows to agents.
+    pub(super) fn proxy_tls(&self) -> Arc<rustls::ServerConfig> {
+        tls::server(ServerTls {
+            credential: host_credential(&self.hosts, SystemRole::Proxy, wire::PROXY_SERVER_NAME),
+            trust: Arc::clone(&self.trust),
+            peers: Peers::Required(pki::Accept::Hosts),
+            alpn: vec![wire::ALPN_LANE.to_vec()],
+            clock: clock(),
+        })
+        .unwrap()
+    }
+
+    /// Lanes that end at this agent; `stop` ends them.
+    pub(super) fn lanes(&self, stop: &CancellationToken, patience: Duration) -> Arc<Lanes> {
+        let tls = tls::client(ClientTls {
+            credential: Some(host_credential(&self.hosts, SystemRole::App, "agent-1")),
+            servers: TrustedServers::Cluster(Arc::clone(&self.trust)),
+            alpn: vec![wire::ALPN_LANE.to_vec()],
+            clock: clock(),
+        })
+        .unwrap();
+        let tunnels = Tunnels {
+            tls: Arc::clone(&tls),
+            server: Arc::clone(&self.server),
+            tasks: self.server.tasks.clone(),
+            standing: tokio::sync::watch::Sender::new(0),
+            stop: stop.clone(),
+            patience: Arc::new(std::sync::OnceLock::from(patience)),
+        };
+        Arc::new(Lanes { tls, tunnels: Arc::new(tunnels) })
     }
 
     /// Everything that was recorded so far: the last state of each request.

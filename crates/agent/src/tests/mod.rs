@@ -6,6 +6,7 @@ mod derived;
 mod expect;
 mod fake_aws;
 mod harness;
+mod lanes;
 mod packed;
 mod refused;
 mod road;
