@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn inside_a_record_the_connection_is_not_given_back() {
-        for cut in 1..7 {
+        for cut in 1..=7 {
             let bytes = record(2);
             let mut records = Records::new(&bytes[..]);
             let mut buffer = vec![0; cut];
