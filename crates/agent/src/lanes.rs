@@ -10,12 +10,15 @@ use rustix::net::sockopt;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument as _, debug, info_span};
 use tunnel::{Backoff, Channel, LaneError, LaneHead, Records};
 
 use crate::chance::chance;
 use crate::tunnels::{self, DialError, Tunnels};
+use crate::workers::{Taken, Workers};
 
 /// How many are ready at each proxy. What comes in a burst beyond goes by the tunnel.
 pub(crate) const READY: usize = 2;
@@ -33,6 +36,8 @@ pub(crate) struct Lanes {
     pub(crate) tls: Arc<ClientConfig>,
     /// Who takes the streams, and when they end.
     pub(crate) tunnels: Arc<Tunnels>,
+    /// Where they are dialled and served.
+    pub(crate) workers: Arc<Workers>,
 }
 
 #[derive(Debug, Error)]
@@ -41,6 +46,10 @@ enum NoLane {
     Dial(#[from] DialError),
     #[error("the lane was not taken")]
     Lane(#[from] LaneError),
+    #[error("its thread gave it up")]
+    Thread(#[from] JoinError),
+    #[error("there is no thread for it")]
+    NoThread,
 }
 
 impl Lanes {
@@ -50,17 +59,17 @@ impl Lanes {
         self.keep_dialling(&proxy).instrument(span).await;
     }
 
-    async fn keep_dialling(&self, proxy: &str) {
+    async fn keep_dialling(self: &Arc<Self>, proxy: &str) {
         let stop = &self.tunnels.stop;
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         while !stop.is_cancelled() {
             let since = Instant::now();
             let taken = tokio::select! {
-                taken = self.wait(proxy) => taken,
+                taken = self.hold(proxy.to_owned()) => taken,
                 () = stop.cancelled() => return,
             };
             match taken {
-                Ok((head, tcp)) => self.serve(&head, tcp),
+                Ok(()) => {}
                 Err(error) => {
                     debug!(error = %Chain(&error), "no lane; dialling again");
                     let pause = backoff.wait_after(since.elapsed(), chance());
@@ -69,6 +78,18 @@ impl Lanes {
                 }
             }
         }
+    }
+
+    /// Holds a lane ready on one of the threads, until it is taken and served there.
+    async fn hold(self: &Arc<Self>, proxy: String) -> Result<(), NoLane> {
+        let seat = self.workers.seat().ok_or(NoLane::NoThread)?;
+        let (lanes, taken) = (Arc::clone(self), seat.take());
+        let holding = async move {
+            let (head, tcp) = lanes.wait(&proxy).await?;
+            lanes.serve(&head, tcp, taken);
+            Ok(())
+        };
+        AbortOnDropHandle::new(seat.handle().spawn(holding.in_current_span())).await?
     }
 
     /// Dials, and waits until the proxy takes the lane.
@@ -81,7 +102,7 @@ impl Lanes {
         Ok(tunnel::lane::wait(tls.map_err(|_| DialError::TooLate)??).await?)
     }
 
-    fn serve(&self, head: &LaneHead, tcp: TcpStream) {
+    fn serve(&self, head: &LaneHead, tcp: TcpStream, seat: Taken) {
         let server = Arc::clone(&self.tunnels.server);
         let (stop, patience) = (self.tunnels.stop.clone(), Arc::clone(&self.tunnels.patience));
         let address = tunnels::client_address(&head.headers);
@@ -90,6 +111,7 @@ impl Lanes {
             sleep(patience.get().copied().unwrap_or_default()).await;
         };
         let serving = async move {
+            let _seat = seat;
             tokio::select! {
                 () = server.serve(Channel::Lane(tcp), address) => {}
                 () = over => debug!("a lane was still in use at the end"),

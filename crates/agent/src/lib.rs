@@ -42,6 +42,7 @@ mod told;
 mod tunnels;
 mod upstream;
 mod web_app;
+mod workers;
 
 pub use config::{AgentConfig, Deps, Selector, SpoolSettings, SyncWhen};
 pub use service::{Handle, StartError, start};

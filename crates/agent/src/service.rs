@@ -1,6 +1,7 @@
 //! Starting and stopping the service: what runs beside the road, and in which order it ends.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::spool::{Spool, SpoolError, ship};
 use crate::tcp_app::TcpApps;
 use crate::tunnels::Tunnels;
 use crate::web_app::{Clients, Tokens, WebApps};
+use crate::workers::Workers;
 
 /// What is left for shipping the last entries once calls have ended.
 const SHIP_DEADLINE: Duration = Duration::from_secs(3);
@@ -47,6 +49,9 @@ pub enum StartError {
     /// TLS settings do not fit together.
     #[error("the agent's TLS settings cannot be used")]
     Tls(#[from] pki::TlsError),
+    /// The threads for calls could not be started.
+    #[error("the agent's threads could not be started")]
+    Threads(#[source] io::Error),
     /// A task of the start was ended from outside.
     #[error("the start was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -62,6 +67,7 @@ pub struct Handle {
     calls: TaskTracker,
     beside: TaskTracker,
     shipping: TaskTracker,
+    workers: Arc<Workers>,
 }
 
 /// What ends what.
@@ -96,7 +102,12 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
         patience: Arc::clone(&patience),
     });
     let lane_tls = proxy_tls(&deps, api::wire::ALPN_LANE)?;
-    let lanes = Arc::new(Lanes { tls: lane_tls, tunnels: Arc::clone(&tunnels) });
+    let workers = Arc::new(Workers::start().map_err(StartError::Threads)?);
+    let lanes = Arc::new(Lanes {
+        tls: lane_tls,
+        tunnels: Arc::clone(&tunnels),
+        workers: Arc::clone(&workers),
+    });
     for proxy in &config.proxies {
         for _ in 0..config.tunnels_per_proxy.max(1) {
             beside.spawn(Arc::clone(&tunnels).keep(proxy.clone()));
@@ -128,6 +139,7 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
         calls,
         beside,
         shipping,
+        workers,
     })
 }
 
@@ -171,6 +183,11 @@ impl Handle {
         let ended = async { tokio::join!(self.beside.wait(), self.calls.wait()) };
         if timeout_at(end, ended).await.is_err() {
             warn!(calls = self.calls.len(), "calls were still open at the end");
+        }
+        // Before the spool: what is cut off there closes its entries.
+        let workers = Arc::clone(&self.workers);
+        if tokio::task::spawn_blocking(move || workers.stop()).await.is_err() {
+            warn!("the threads of lanes were not stopped in good order");
         }
         self.shipping.close();
         self.stops.shipping.cancel();

@@ -4,7 +4,7 @@ use crate::failure::{Failure, OrFail as _};
 
 /// Runs a command to its end.
 pub(crate) fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .or_fail("could not start the runtime")?;

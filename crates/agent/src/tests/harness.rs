@@ -48,6 +48,7 @@ use crate::derived::DerivedKeys;
 use crate::expect::Expectations;
 use crate::forward::Upstream;
 use crate::lanes::Lanes;
+use crate::workers::Workers;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
@@ -477,7 +478,8 @@ impl Agent {
             stop: stop.clone(),
             patience: Arc::new(std::sync::OnceLock::from(patience)),
         };
-        Arc::new(Lanes { tls, tunnels: Arc::new(tunnels) })
+        let workers = Arc::new(Workers::start().unwrap());
+        Arc::new(Lanes { tls, tunnels: Arc::new(tunnels), workers })
     }
 
     /// Everything that was recorded so far: the last state of each request.

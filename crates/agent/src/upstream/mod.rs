@@ -1,4 +1,4 @@
-//! Connections to AWS, kept between calls.
+//! Connections to AWS, kept between calls; each runtime has its own.
 //!
 //! One task a connection and none a request. A kept connection that proves dead gives the request back untouched, and
 //! only then is it sent on another: nothing of which a byte may have left is sent twice.
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::dial::{DialError, Dialer, Http};
 use self::dial::{Origin, Sender};
-use self::kept::Kept;
+use self::kept::{Kept, Place};
 use crate::body::UpstreamBody;
 
 /// AWS's own servers close idle connections after about 20 seconds and more.
@@ -44,7 +44,7 @@ pub(crate) enum Failed {
 /// A connection that is in use by the answer's body. Given back at the body's end; closed if it is dropped before.
 pub(crate) struct Lease {
     home: Arc<Connections>,
-    origin: Origin,
+    place: Place,
     sender: http1::SendRequest<UpstreamBody>,
 }
 
@@ -60,24 +60,25 @@ impl Connections {
         request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
         let origin = Origin::of(request.uri()).map_err(Failed::Unsent)?;
+        let place = Place::here(origin);
         match http {
-            Http::One => self.send_by_1(origin, relative(request)).await,
-            Http::Two => Box::pin(self.send_by_2(origin, request)).await,
+            Http::One => self.send_by_1(place, relative(request)).await,
+            Http::Two => Box::pin(self.send_by_2(place, request)).await,
         }
     }
 
     async fn send_by_1(
         self: &Arc<Self>,
-        origin: Origin,
+        place: Place,
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
-        while let Some(mut sender) = self.take(&origin) {
+        while let Some(mut sender) = self.take(&place) {
             // The body of the last answer has been read, but the connection may not know that yet.
             if !matches!(timeout(TURN, sender.ready()).await, Ok(Ok(()))) {
                 continue;
             }
             match sender.try_send_request(request).await {
-                Ok(reply) => return Ok((reply, Some(self.lease(origin, sender)))),
+                Ok(reply) => return Ok((reply, Some(self.lease(place, sender)))),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(Failed::Sent(error.into_error())),
@@ -85,21 +86,21 @@ impl Connections {
             }
         }
         let sender =
-            Box::pin(self.dialer.dial(&origin, Http::One)).await.map_err(Failed::Unsent)?;
+            Box::pin(self.dialer.dial(&place.origin, Http::One)).await.map_err(Failed::Unsent)?;
         match sender {
-            Sender::One(sender) => self.first_by_1(origin, sender, request).await,
+            Sender::One(sender) => self.first_by_1(place, sender, request).await,
             Sender::Two(_) => Err(Failed::Unsent(DialError::NotAgreed)),
         }
     }
 
     async fn first_by_1(
         self: &Arc<Self>,
-        origin: Origin,
+        place: Place,
         mut sender: http1::SendRequest<UpstreamBody>,
         request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
         match sender.send_request(request).await {
-            Ok(reply) => Ok((reply, Some(self.lease(origin, sender)))),
+            Ok(reply) => Ok((reply, Some(self.lease(place, sender)))),
             Err(error) => Err(Failed::Sent(error)),
         }
     }
@@ -107,10 +108,10 @@ impl Connections {
     /// Over the one HTTP/2 connection to a host; by HTTP/1.1 where the host wants no other.
     async fn send_by_2(
         self: &Arc<Self>,
-        origin: Origin,
+        place: Place,
         mut request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
-        let shared = self.lock().shared(&origin);
+        let shared = self.lock().shared(&place);
         if let Some(mut sender) = shared
             && sender.ready().await.is_ok()
         {
@@ -122,29 +123,29 @@ impl Connections {
                 },
             }
         }
-        match Box::pin(self.dialer.dial(&origin, Http::Two)).await.map_err(Failed::Unsent)? {
-            Sender::One(sender) => self.first_by_1(origin, sender, relative(request)).await,
-            Sender::Two(sender) => self.first_by_2(origin, sender, request).await,
+        match Box::pin(self.dialer.dial(&place.origin, Http::Two)).await.map_err(Failed::Unsent)? {
+            Sender::One(sender) => self.first_by_1(place, sender, relative(request)).await,
+            Sender::Two(sender) => self.first_by_2(place, sender, request).await,
         }
     }
 
     async fn first_by_2(
         &self,
-        origin: Origin,
+        place: Place,
         mut sender: http2::SendRequest<UpstreamBody>,
         request: Request<UpstreamBody>,
     ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
-        self.lock().share(origin, sender.clone());
+        self.lock().share(place, sender.clone());
         let reply = sender.send_request(absolute(request)).await.map_err(Failed::Sent)?;
         Ok((reply, None))
     }
 
-    fn lease(self: &Arc<Self>, origin: Origin, sender: http1::SendRequest<UpstreamBody>) -> Lease {
-        Lease { home: Arc::clone(self), origin, sender }
+    fn lease(self: &Arc<Self>, place: Place, sender: http1::SendRequest<UpstreamBody>) -> Lease {
+        Lease { home: Arc::clone(self), place, sender }
     }
 
-    fn take(&self, origin: &Origin) -> Option<http1::SendRequest<UpstreamBody>> {
-        self.lock().take(origin, Instant::now())
+    fn take(&self, place: &Place) -> Option<http1::SendRequest<UpstreamBody>> {
+        self.lock().take(place, Instant::now())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -155,9 +156,9 @@ impl Connections {
 impl Lease {
     /// The answer's body has been read to its end.
     pub(crate) fn give_back(self) {
-        let Self { home, origin, sender } = self;
+        let Self { home, place, sender } = self;
         if !sender.is_closed() {
-            home.lock().put(origin, sender, Instant::now());
+            home.lock().put(place, sender, Instant::now());
         }
     }
 }
