@@ -18,7 +18,7 @@ use tunnel::{Backoff, Channel, LaneError, LaneHead, Records};
 
 use crate::chance::chance;
 use crate::tunnels::{self, DialError, Tunnels};
-use crate::workers::{Taken, Workers};
+use crate::workers::{Seat, Workers};
 
 /// How many are ready at each proxy. What comes in a burst beyond goes by the tunnel.
 pub(crate) const READY: usize = 2;
@@ -48,8 +48,6 @@ enum NoLane {
     Lane(#[from] LaneError),
     #[error("its thread gave it up")]
     Thread(#[from] JoinError),
-    #[error("there is no thread for it")]
-    NoThread,
 }
 
 impl Lanes {
@@ -82,14 +80,14 @@ impl Lanes {
 
     /// Holds a lane ready on one of the threads, until it is taken and served there.
     async fn hold(self: &Arc<Self>, proxy: String) -> Result<(), NoLane> {
-        let seat = self.workers.seat().ok_or(NoLane::NoThread)?;
-        let (lanes, taken) = (Arc::clone(self), seat.take());
+        let (lanes, seat) = (Arc::clone(self), self.workers.seat());
+        let runtime = seat.runtime().clone();
         let holding = async move {
             let (head, tcp) = lanes.wait(&proxy).await?;
-            lanes.serve(&head, tcp, taken);
+            lanes.serve(&head, tcp, seat);
             Ok(())
         };
-        AbortOnDropHandle::new(seat.handle().spawn(holding.in_current_span())).await?
+        AbortOnDropHandle::new(runtime.spawn(holding.in_current_span())).await?
     }
 
     /// Dials, and waits until the proxy takes the lane.
@@ -102,7 +100,7 @@ impl Lanes {
         Ok(tunnel::lane::wait(tls.map_err(|_| DialError::TooLate)??).await?)
     }
 
-    fn serve(&self, head: &LaneHead, tcp: TcpStream, seat: Taken) {
+    fn serve(&self, head: &LaneHead, tcp: TcpStream, seat: Seat) {
         let server = Arc::clone(&self.tunnels.server);
         let (stop, patience) = (self.tunnels.stop.clone(), Arc::clone(&self.tunnels.patience));
         let address = tunnels::client_address(&head.headers);

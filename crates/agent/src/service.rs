@@ -108,14 +108,7 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
         tunnels: Arc::clone(&tunnels),
         workers: Arc::clone(&workers),
     });
-    for proxy in &config.proxies {
-        for _ in 0..config.tunnels_per_proxy.max(1) {
-            beside.spawn(Arc::clone(&tunnels).keep(proxy.clone()));
-        }
-        for _ in 0..lanes::READY {
-            beside.spawn(Arc::clone(&lanes).keep(proxy.clone()));
-        }
-    }
+    dial_out(&config, &beside, (&tunnels, &lanes));
     beside.spawn(policy::follow(
         Arc::clone(&policy),
         Arc::clone(&config),
@@ -141,6 +134,22 @@ pub async fn start(config: AgentConfig, deps: Deps) -> Result<Handle, StartError
         shipping,
         workers,
     })
+}
+
+/// Keeps tunnels and lanes to every proxy.
+fn dial_out(
+    config: &AgentConfig,
+    beside: &TaskTracker,
+    (tunnels, lanes): (&Arc<Tunnels>, &Arc<Lanes>),
+) {
+    for proxy in &config.proxies {
+        for _ in 0..config.tunnels_per_proxy.max(1) {
+            beside.spawn(Arc::clone(tunnels).keep(proxy.clone()));
+        }
+        for _ in 0..lanes::READY {
+            beside.spawn(Arc::clone(lanes).keep(proxy.clone()));
+        }
+    }
 }
 
 impl Handle {

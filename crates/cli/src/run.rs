@@ -1,4 +1,5 @@
-//! The runtime of a command.
+//! The runtime of a command: one thread. The local proxy moves a request through tasks that wake each other at every
+//! step, and on several threads most of these steps would be offered to another core.
 
 use crate::failure::{Failure, OrFail as _};
 

@@ -48,7 +48,6 @@ use crate::derived::DerivedKeys;
 use crate::expect::Expectations;
 use crate::forward::Upstream;
 use crate::lanes::Lanes;
-use crate::workers::Workers;
 use crate::policy::LivePolicy;
 use crate::record::Recorder;
 use crate::server::{Server, Tracked};
@@ -57,6 +56,7 @@ use crate::tcp_app::TcpApps;
 use crate::tunnels::Tunnels;
 use crate::upstream::Dialer;
 use crate::web_app::{Clients, Tokens, WebApps};
+use crate::workers::Workers;
 
 pub(super) const SESSION: &str = "00112233445566778899aabbccddeeff";
 /// alice's session with the web app `grafana`.

@@ -187,26 +187,27 @@ fn regions(parts: &Parts) -> Result<Option<&str>, VerifyError> {
 }
 
 fn check_names(signed_headers: &str) -> Result<(), VerifyError> {
-    let is_name = |name: &str| {
-        let allowed = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.!#$%&'*+^`|~".contains(&byte)
-        };
-        !name.is_empty() && name.bytes().all(allowed)
-    };
-    if !signed_headers.split(';').all(is_name) {
-        return Err(VerifyError::Incomplete(
-            "SignedHeaders is not a list of lower-case header names",
-        ));
+    let incomplete = |rule| Err(VerifyError::Incomplete(rule));
+    // Before the first of all names.
+    let mut previous = "";
+    let mut has_host = false;
+    for name in signed_headers.split(';') {
+        if name.is_empty() || !name.bytes().all(is_lower_case_token) {
+            return incomplete("SignedHeaders is not a list of lower-case header names");
+        }
+        if name <= previous {
+            return incomplete("SignedHeaders is not sorted, or names a header twice");
+        }
+        has_host |= name == "host";
+        previous = name;
     }
-    if !signed_headers.split(';').is_sorted_by(|left, right| left < right) {
-        return Err(VerifyError::Incomplete(
-            "SignedHeaders is not sorted, or names a header twice",
-        ));
-    }
-    if !signed_headers.split(';').any(|name| name == "host") {
-        return Err(VerifyError::Incomplete("SignedHeaders does not include host"));
-    }
-    Ok(())
+    if has_host { Ok(()) } else { incomplete("SignedHeaders does not include host") }
+}
+
+/// The bytes of a header's name (RFC 9110 section 5.6.2) but upper-case letters.
+fn is_lower_case_token(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'
+        | b'+' | b'^' | b'`' | b'|' | b'~')
 }
 
 impl fmt::Debug for Authorization {

@@ -27,8 +27,10 @@ impl Scope {
     /// # Errors
     /// [`BadScope`] unless there are exactly four plain parts and the last is `aws4_request`.
     pub fn parse(text: &str) -> Result<Self, BadScope> {
-        let parts: Vec<&str> = text.split('/').collect();
-        let [date, region, service, "aws4_request"] = parts.as_slice() else {
+        let mut parts = text.split('/');
+        let (Some(date), Some(region), Some(service), Some("aws4_request"), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(BadScope);
         };
         if !is_date(date) || !is_word(region) || !is_name(service) {
@@ -102,13 +104,13 @@ fn is_date(text: &str) -> bool {
 
 /// Letters, digits and hyphens, at most 64: what every signing name is made of (`IoTSecuredTunneling`, say).
 fn is_name(text: &str) -> bool {
-    is_word(&text.to_ascii_lowercase())
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// Lower-case letters, digits and hyphens, at most 64: what every region is made of.
+/// A name in lower case: what every region is made of.
 fn is_word(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    is_name(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Regions separated by commas; `*` stands for any text at an entry's end.

@@ -114,10 +114,7 @@ pub struct Verified {
     pub seed: Seed,
 }
 
-/// Checks the signature of a request against one pair of keys, in constant time.
-///
-/// `payload` is the hash of the body where it was read, or [`super::declared_payload`] where it streams.
-/// Both forms are checked: the `Authorization` header and the presigned query; and both algorithms.
+/// Reads a request's authorization and checks its signature: [`Authorization::verify`] in one step.
 ///
 /// # Errors
 /// [`VerifyError`] says which check failed.
@@ -128,28 +125,48 @@ pub fn verify(
     now: SystemTime,
 ) -> Result<Verified, VerifyError> {
     let authorization = Authorization::of_request(parts)?;
-    if !equal(authorization.access_key_id(), keys.access_key_id()) {
-        return Err(VerifyError::UnknownKey(authorization.access_key_id().to_owned()));
-    }
-    let stamp = check_time(parts, &authorization, now)?;
-    check_headers(&parts.headers, &authorization)?;
-    let scope = authorization.scope();
-    let canonical = Canonical {
-        method: &parts.method,
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        style: PathStyle::of(scope.service()),
-        headers: &parts.headers,
-        host: host(parts)?,
-        signed_headers: authorization.signed_headers_text(),
-        payload: check_payload(parts, *payload, scope)?,
-    };
-    let string_to_sign = canonical.string_to_sign(&stamp, scope);
-    if !keys.verifies(scope, &string_to_sign, authorization.signature()) {
-        return Err(VerifyError::Mismatch);
-    }
-    let seed = Seed::new(stamp, scope.clone(), authorization.signature().to_owned());
+    let seed = authorization.verify(parts, payload, keys, now)?;
     Ok(Verified { authorization, seed })
+}
+
+impl Authorization {
+    /// Checks the signature of the request that this was read from against one pair of keys, in constant time. Gives
+    /// what the signatures in a streamed body go on from.
+    ///
+    /// `payload` is the hash of the body where it was read, or [`super::declared_payload`] where it streams.
+    /// Both forms are checked: the `Authorization` header and the presigned query; and both algorithms.
+    ///
+    /// # Errors
+    /// [`VerifyError`] says which check failed.
+    pub fn verify(
+        &self,
+        parts: &Parts,
+        payload: &PayloadHash,
+        keys: &Keys,
+        now: SystemTime,
+    ) -> Result<Seed, VerifyError> {
+        if !equal(self.access_key_id(), keys.access_key_id()) {
+            return Err(VerifyError::UnknownKey(self.access_key_id().to_owned()));
+        }
+        let stamp = check_time(parts, self, now)?;
+        check_headers(&parts.headers, self)?;
+        let scope = self.scope();
+        let canonical = Canonical {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            style: PathStyle::of(scope.service()),
+            headers: &parts.headers,
+            host: host(parts)?,
+            signed_headers: self.signed_headers_text(),
+            payload: check_payload(parts, *payload, scope)?,
+        };
+        let string_to_sign = canonical.string_to_sign(&stamp, scope);
+        if !keys.verifies(scope, &string_to_sign, self.signature()) {
+            return Err(VerifyError::Mismatch);
+        }
+        Ok(Seed::new(stamp, scope.clone(), self.signature().to_owned()))
+    }
 }
 
 /// Whether a request carries this session token, in its header or in its presigned query; compared in constant time.

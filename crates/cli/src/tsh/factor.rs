@@ -33,7 +33,7 @@ impl Asker<'_> {
             (true, true) => "Enter your OTP token (empty to use a passkey in the browser):",
             (false, _) => return self.in_browser(output).await,
         };
-        let code = prompt::visible(question, output)?;
+        let code = prompt::visible(question, output).await?;
         if code.is_empty() && challenge.webauthn.is_some() {
             return self.in_browser(output).await;
         }

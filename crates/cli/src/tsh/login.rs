@@ -190,7 +190,8 @@ async fn by_password(
         None => default_user(context)?,
     };
     UserName::parse(&user).map_err(|error| Failure::misuse(error.to_string()))?;
-    let password = prompt::secret(&format!("Enter password for Teleport user {user}:"), output)?;
+    let question = format!("Enter password for Teleport user {user}:");
+    let password = prompt::secret(&question, output).await?;
     let request =
         LoginChallengeRequest { user, password, remote_addr: None, user_agent: user_agent() };
     let challenge = asked.web.begin_login(&request).await?;
@@ -203,7 +204,7 @@ async fn by_password(
             } else {
                 "Enter your OTP token:"
             };
-            let code = prompt::visible(question, output)?;
+            let code = prompt::visible(question, output).await?;
             if code.is_empty() && has_passkey {
                 return by_browser(context, asked, output).await;
             }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use aws::Service;
 use aws::reply::Fault;
 use aws::sigv4::chunked::{self, Announced};
-use aws::sigv4::{self, Authorization, PayloadHash, Verified, VerifyError, events};
+use aws::sigv4::{self, Authorization, PayloadHash, Seed, VerifyError, events};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, HOST};
@@ -86,13 +86,14 @@ pub(crate) async fn check(
     (ring, now): (&dyn KeyRing, fn() -> SystemTime),
 ) -> Result<Checked, Refusal> {
     check_host(parts, place)?;
-    let key = match key_of(parts, ring) {
+    let authorization = match Authorization::of_request(parts) {
         Err(VerifyError::Missing) => {
             return Box::pin(stand_in::check(parts, body, (place, ends), ring)).await;
         }
         found => found.map_err(refused)?,
     };
-    let request = Signed { parts, key, now };
+    let key = key_of(parts, &authorization, ring).map_err(refused)?;
+    let request = Signed { parts, authorization, key, now };
     let declared = sigv4::declared_payload(parts)
         .map_err(|error| Refusal::new(Fault::Invalid, error.to_string()))?;
     let is_large = || body.size_hint().exact().is_none_or(|length| length > READ_ANYWAY);
@@ -111,42 +112,38 @@ pub(crate) async fn check(
 /// A request with the keys that it says it is signed with.
 struct Signed<'a> {
     parts: &'a Parts,
+    authorization: Authorization,
     key: LocalKey,
     now: fn() -> SystemTime,
 }
 
 impl Signed<'_> {
-    fn verify(&self, payload: PayloadHash) -> Result<Verified, VerifyError> {
-        sigv4::verify(self.parts, &payload, &self.key.keys, (self.now)())
+    fn verify(&self, payload: PayloadHash) -> Result<Seed, VerifyError> {
+        self.authorization.verify(self.parts, &payload, &self.key.keys, (self.now)())
     }
 
     /// Lets the body stream, checked by what the signature says about it.
     fn stream(self, body: Incoming, payload: PayloadHash) -> Result<Checked, Refusal> {
-        let verified = self.verify(payload).map_err(refused)?;
+        let seed = self.verify(payload).map_err(refused)?;
         let keys = Arc::clone(&self.key.keys);
         let (form, told) = match payload {
             PayloadHash::SignedChunks(_, trailer) => {
                 let announced = Announced::of_request(self.parts, trailer)
                     .map_err(|error| Refusal::new(error.fault(), error.to_string()))?;
                 let told = Told::Decoded(announced.length());
-                (
-                    Form::Chunks(Box::new(chunked::Decoder::new(keys, verified.seed, announced))),
-                    told,
-                )
+                (Form::Chunks(Box::new(chunked::Decoder::new(keys, seed, announced))), told)
             }
-            PayloadHash::Events => {
-                (Form::Events(events::Verifier::new(keys, verified.seed)), Told::Nothing)
-            }
+            PayloadHash::Events => (Form::Events(events::Verifier::new(keys, seed)), Told::Nothing),
             _ => (Form::Plain, Told::Nothing),
         };
         let upload = Upload::Stream(Box::new(Stream::new(self.parts, body, form, self.now)));
-        let service = service(self.parts, &verified.authorization);
+        let service = self.service();
         Ok(Checked { upload, told, service, key: self.key, host: None })
     }
 
     /// Reads the body and hashes it.
     async fn read(self, body: Incoming) -> Result<Checked, Refusal> {
-        let bytes = read(body, limit(self.parts)).await?;
+        let bytes = read(body, self.limit()).await?;
         let hash = PayloadHash::of(&bytes);
         let (payload, verified) = match self.verify(hash) {
             Err(VerifyError::Mismatch) => {
@@ -155,9 +152,21 @@ impl Signed<'_> {
             }
             verdict => (hash, verdict),
         };
-        let service = service(self.parts, &verified.map_err(refused)?.authorization);
+        verified.map_err(refused)?;
+        let service = self.service();
         let told = Told::Payload(payload);
         Ok(Checked { upload: Upload::Whole(bytes), told, service, key: self.key, host: None })
+    }
+
+    fn service(&self) -> Option<Service> {
+        let target = self.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        Service::from_scope(self.authorization.scope().service(), target)
+    }
+
+    /// How much of a body is read: what the service takes at most, where its requests are decided on by their bodies.
+    fn limit(&self) -> u64 {
+        let is_small = ["dynamodb", "sts", "iam"].contains(&self.authorization.scope().service());
+        if is_small { SMALL_LIMIT } else { LARGE_LIMIT }
     }
 }
 
@@ -166,29 +175,17 @@ fn refused(error: VerifyError) -> Refusal {
 }
 
 /// The pair of keys that the request says it is signed with.
-fn key_of(parts: &Parts, ring: &dyn KeyRing) -> Result<LocalKey, VerifyError> {
-    Authorization::of_request(parts).and_then(|authorization| {
-        let id = authorization.access_key_id();
-        let is_whole = |key: &LocalKey| {
-            // Temporary keys are three things, and the token is one of them.
-            key.derived.as_ref().is_none_or(|token| sigv4::carries_token(parts, token.expose()))
-        };
-        ring.find(id).filter(is_whole).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
-    })
-}
-
-fn service(parts: &Parts, authorization: &sigv4::Authorization) -> Option<Service> {
-    let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-    Service::from_scope(authorization.scope().service(), target)
-}
-
-/// How much of a body is read: what the service takes at most, where its requests are decided on by their bodies.
-fn limit(parts: &Parts) -> u64 {
-    let authorization = Authorization::of_request(parts);
-    let is_small = authorization.is_ok_and(|authorization| {
-        ["dynamodb", "sts", "iam"].contains(&authorization.scope().service())
-    });
-    if is_small { SMALL_LIMIT } else { LARGE_LIMIT }
+fn key_of(
+    parts: &Parts,
+    authorization: &Authorization,
+    ring: &dyn KeyRing,
+) -> Result<LocalKey, VerifyError> {
+    let id = authorization.access_key_id();
+    let is_whole = |key: &LocalKey| {
+        // Temporary keys are three things, and the token is one of them.
+        key.derived.as_ref().is_none_or(|token| sigv4::carries_token(parts, token.expose()))
+    };
+    ring.find(id).filter(is_whole).ok_or_else(|| VerifyError::UnknownKey(id.to_owned()))
 }
 
 async fn read(body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
