@@ -40,7 +40,7 @@ impl Workers {
         Self::of(thread::available_parallelism().map_or(1, NonZero::get))
     }
 
-    fn of(count: usize) -> io::Result<Self> {
+    pub(crate) fn of(count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
         // Whoever fails here ends those that have begun.
         let guard = stop.clone().drop_guard();

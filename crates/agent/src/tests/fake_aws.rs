@@ -39,6 +39,7 @@ struct Shared {
     /// Whose calls to STS it answers by itself.
     sts_of: Mutex<&'static str>,
     calls: AtomicUsize,
+    connections: AtomicUsize,
     cuts: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -59,6 +60,7 @@ impl FakeAws {
             sts_refuses: Mutex::default(),
             sts_of: Mutex::default(),
             calls: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             cuts: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
@@ -98,6 +100,11 @@ impl FakeAws {
         self.shared.cuts.store(true, Ordering::SeqCst);
     }
 
+    /// How many connections were made.
+    pub(super) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// How many other calls came.
     pub(super) fn calls(&self) -> usize {
         self.shared.calls.load(Ordering::SeqCst)
@@ -107,6 +114,7 @@ impl FakeAws {
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let aws = self.clone();
+            aws.shared.connections.fetch_add(1, Ordering::SeqCst);
             connections.spawn(async move {
                 let service = service_fn(|request| aws.serve(request));
                 // A cut connection ends in an error, as meant.

@@ -478,7 +478,7 @@ impl Agent {
             stop: stop.clone(),
             patience: Arc::new(std::sync::OnceLock::from(patience)),
         };
-        let workers = Arc::new(Workers::start().unwrap());
+        let workers = Arc::new(Workers::of(2).unwrap());
         Arc::new(Lanes { tls, tunnels: Arc::new(tunnels), workers })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -75,6 +76,27 @@ async fn a_lane_serves_calls_and_the_next_is_dialled_at_once() {
         assert_eq!(answer.status(), StatusCode::OK);
     }
     assert_eq!(agent.events().await.len(), 3);
+}
+
+/// A connection that another thread moves would cost wake-ups at every step.
+#[tokio::test]
+async fn each_thread_has_its_own_connections_to_aws() {
+    let aws = FakeAws::start(|_| async { Some(reply(200, "{}")) }).await;
+    let mut agent = Agent::start(&aws).await;
+    let proxy = Proxy::of(&agent).await;
+    let (_tasks, _stop) = hold(&agent, &proxy, PATIENCE);
+    let mut counts = Vec::new();
+    for _ in 0..3 {
+        // One thread has the first and the third, the other the second: where the fewest are.
+        let lane = take(proxy.lane().await).await;
+        let mut sender = agent.connect_over(lane).await.unwrap();
+        for _ in 0..3 {
+            let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
+            answer.into_body().collect().await.unwrap();
+        }
+        counts.push(aws.connections());
+    }
+    assert_eq!((counts[1] - counts[0], counts[2] - counts[1]), (1, 0), "{counts:?}");
 }
 
 #[tokio::test]
