@@ -315,7 +315,8 @@ def main():
             up = bench.load(path, service="s3", method="PUT", path="/bucket/key", upload=size, seconds=0.01)
             print(f"  {name:<14} down {down['bytes'] / down['seconds'] / 1e6:7.0f}   up {up['bytes'] / up['seconds'] / 1e6:7.0f}   failed {down['failed'] + up['failed']}")
 
-        print("\nresident after the run, MB")
+        print("\nresident two seconds after the run, MB")
+        time.sleep(2)
         for name in ("server", "agent-aws", "tsh-aws-https-proxy", "tsh-aws-endpoint"):
             print(f"  {name:<22} {bench.resident(name):6.1f}")
     finally:

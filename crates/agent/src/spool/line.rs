@@ -2,8 +2,9 @@
 //!
 //! A record is a line `O <uid> <sum> <event>` when an entry is opened and `C <uid> <sum> <event>` when it is closed.
 //! It begins with a line feed of its own as well as ending in one, so that a record torn by a full disk spoils itself
-//! and not the next one. It holds no byte of zero: JSON escapes it, and readers take it for "not written". The sum is the first half of the SHA-256 of all else in the line: it tells torn or foreign
-//! bytes, not tampering (the Auth Service's chain does that).
+//! and not the next one. It holds no byte of zero: JSON escapes it, and readers take it for "not written". The sum is the
+//! first half of the SHA-256 of all else in the line: it tells torn or foreign bytes, not tampering (the Auth Service's
+//! chain does that).
 
 use std::cell::Cell;
 use std::io::BufRead as _;
