@@ -63,24 +63,22 @@ impl Lanes {
         while !stop.is_cancelled() {
             let since = Instant::now();
             let taken = tokio::select! {
-                taken = self.hold(proxy.to_owned()) => taken,
+                taken = self.hold(proxy) => taken,
                 () = stop.cancelled() => return,
             };
-            match taken {
-                Ok(()) => {}
-                Err(error) => {
-                    debug!(error = %Chain(&error), "no lane; dialling again");
-                    let pause = backoff.wait_after(since.elapsed(), chance());
-                    // Stopping while pausing ends the loop.
-                    let _ = timeout(pause, stop.cancelled()).await;
-                }
+            if let Err(error) = taken {
+                debug!(error = %Chain(&error), "no lane; dialling again");
+                let pause = backoff.wait_after(since.elapsed(), chance());
+                // Stopping while pausing ends the loop.
+                let _ = timeout(pause, stop.cancelled()).await;
             }
         }
     }
 
     /// Holds a lane ready on one of the threads, until it is taken and served there.
-    async fn hold(self: &Arc<Self>, proxy: String) -> Result<(), NoLane> {
-        let (lanes, seat) = (Arc::clone(self), self.workers.seat());
+    async fn hold(self: &Arc<Self>, proxy: &str) -> Result<(), NoLane> {
+        let (lanes, proxy) = (Arc::clone(self), proxy.to_owned());
+        let seat = self.workers.seat();
         let runtime = seat.runtime().clone();
         let holding = async move {
             let (head, tcp) = lanes.wait(&proxy).await?;

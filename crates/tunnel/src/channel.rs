@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
 use crate::splice::{Traffic, join, splice};
 use crate::stream::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes both ways. `L` is the connection under a lane.
 #[derive(Debug)]

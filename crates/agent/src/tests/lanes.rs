@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel::{LaneHead, Records};
 
 use super::fake_aws::{FakeAws, reply};
-use super::harness::{Agent, dynamodb};
+use super::harness::{Agent, Sender, dynamodb};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const FROM: &str = "198.51.100.9:40000";
@@ -62,6 +62,15 @@ fn hold(agent: &Agent, proxy: &Proxy, patience: Duration) -> (JoinSet<()>, Cance
     (tasks, stop)
 }
 
+/// One call after the other, each answered to its end.
+async fn call_thrice(sender: &mut Sender) {
+    for _ in 0..3 {
+        let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.into_body().collect().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_lane_serves_calls_and_the_next_is_dialled_at_once() {
     let aws = FakeAws::start(|_| async { Some(reply(200, "{}")) }).await;
@@ -71,10 +80,7 @@ async fn a_lane_serves_calls_and_the_next_is_dialled_at_once() {
     let first = take(proxy.lane().await).await;
     let _next = proxy.lane().await;
     let mut sender = agent.connect_over(first).await.unwrap();
-    for _ in 0..3 {
-        let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK);
-    }
+    call_thrice(&mut sender).await;
     assert_eq!(agent.events().await.len(), 3);
 }
 
@@ -90,10 +96,7 @@ async fn each_thread_has_its_own_connections_to_aws() {
         // One thread has the first and the third, the other the second: where the fewest are.
         let lane = take(proxy.lane().await).await;
         let mut sender = agent.connect_over(lane).await.unwrap();
-        for _ in 0..3 {
-            let answer = sender.send_request(dynamodb("ListTables", "{}")).await.unwrap();
-            answer.into_body().collect().await.unwrap();
-        }
+        call_thrice(&mut sender).await;
         counts.push(aws.connections());
     }
     assert_eq!((counts[1] - counts[0], counts[2] - counts[1]), (1, 0), "{counts:?}");

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::payload::{PayloadHash, hex64, is_s3, sha256};
@@ -41,7 +42,26 @@ pub(crate) struct Canonical<'a> {
     pub(crate) payload: PayloadHash,
 }
 
-impl Canonical<'_> {
+impl<'a> Canonical<'a> {
+    /// Of a request, with what else is signed of it.
+    pub(crate) fn of(
+        parts: &'a Parts,
+        scope: &Scope,
+        (host, signed_headers): (&'a [u8], &'a str),
+        payload: PayloadHash,
+    ) -> Self {
+        Self {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            style: PathStyle::of(scope.service()),
+            headers: &parts.headers,
+            host,
+            signed_headers,
+            payload,
+        }
+    }
+
     /// The canonical request.
     pub(crate) fn request(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);

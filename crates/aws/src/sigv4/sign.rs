@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::algorithm::Algorithm;
 use super::authorization::Authorization;
-use super::canonical::{Canonical, PathStyle};
+use super::canonical::Canonical;
 use super::chain::Seed;
 use super::keys::{BadToken, Keys, NoKey};
 use super::payload::{CONTENT_SHA256, PayloadHash, is_s3};
@@ -304,16 +304,8 @@ fn authorize(
     (keys, stamp): (&Keys, &Stamp),
 ) -> Result<(HeaderValue, String), SignError> {
     let names = names_to_sign(&parts.headers, client);
-    let canonical = Canonical {
-        method: &parts.method,
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        style: PathStyle::of(scope.service()),
-        headers: &parts.headers,
-        host: parts.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
-        signed_headers: &names,
-        payload,
-    };
+    let host = parts.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+    let canonical = Canonical::of(parts, scope, (host, &names), payload);
     let string_to_sign = canonical.string_to_sign(stamp, scope);
     let signature = keys.sign(scope, &string_to_sign).map_err(|NoKey| SignError::Key)?;
     let algorithm = scope.algorithm().name();

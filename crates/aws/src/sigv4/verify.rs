@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::algorithm::Algorithm;
 use super::authorization::Authorization;
-use super::canonical::{Canonical, PathStyle};
+use super::canonical::Canonical;
 use super::chain::Seed;
 use super::keys::Keys;
 use super::payload::{BadPayload, PayloadHash, declared_payload};
@@ -151,16 +151,9 @@ impl Authorization {
         let stamp = check_time(parts, self, now)?;
         check_headers(&parts.headers, self)?;
         let scope = self.scope();
-        let canonical = Canonical {
-            method: &parts.method,
-            path: parts.uri.path(),
-            query: parts.uri.query().unwrap_or_default(),
-            style: PathStyle::of(scope.service()),
-            headers: &parts.headers,
-            host: host(parts)?,
-            signed_headers: self.signed_headers_text(),
-            payload: check_payload(parts, *payload, scope)?,
-        };
+        let signed = (host(parts)?, self.signed_headers_text());
+        let payload = check_payload(parts, *payload, scope)?;
+        let canonical = Canonical::of(parts, scope, signed, payload);
         let string_to_sign = canonical.string_to_sign(&stamp, scope);
         if !keys.verifies(scope, &string_to_sign, self.signature()) {
             return Err(VerifyError::Mismatch);
